@@ -1,0 +1,8 @@
+//! Runs any domain on any log.
+//!
+//! The engine knows no domain and no back end: it sees a fact as `(kind, version, bytes)`, a log as
+//! [`log::Log`] and a view's store as [`store::Store`].
+
+pub mod batch;
+pub mod log;
+pub mod store;
