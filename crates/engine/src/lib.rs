@@ -4,5 +4,8 @@
 //! [`log::Log`] and a view's store as [`store::Store`].
 
 pub mod batch;
+pub mod command;
 pub mod log;
 pub mod store;
+
+pub use command::{Answer, AnswerOf, Envelope, Unavailable};
