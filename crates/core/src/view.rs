@@ -8,6 +8,9 @@ use std::ops::ControlFlow;
 /// A key and its value.
 pub type Entry<'a> = (&'a [u8], &'a [u8]);
 
+/// Takes the entries of a range one by one, key and value, until it breaks.
+pub type Visit<'v> = &'v mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
+
 /// Reading a view as it stood at one moment.
 pub trait Read {
     /// The value under `key`.
@@ -20,10 +23,10 @@ pub trait Read {
     fn last(&self, from: &[u8], to: &[u8]) -> Option<Entry<'_>>;
 
     /// Visits the entries of `[from, to)` in ascending order until `visit` breaks.
-    fn scan(&self, from: &[u8], to: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>);
+    fn scan(&self, from: &[u8], to: &[u8], visit: Visit<'_>);
 
     /// Visits the entries of `[from, to)` in descending order until `visit` breaks.
-    fn scan_back(&self, from: &[u8], to: &[u8], visit: &mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>);
+    fn scan_back(&self, from: &[u8], to: &[u8], visit: Visit<'_>);
 }
 
 /// Changing a view, reading what was changed.

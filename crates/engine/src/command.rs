@@ -52,6 +52,9 @@ pub enum Unavailable {
     /// The disk has no room for another batch; reads go on.
     #[error("the disk is full: writes are refused until there is room, reads go on")]
     DiskFull,
+    /// The log cannot be reached; nothing was written.
+    #[error("the log cannot be written at the moment; nothing was written, try again")]
+    LogAway,
     /// The wall clock ran far ahead of the monotonic one; an operator must confirm it.
     #[error("the clock jumped ahead: writes are refused until an operator confirms the time")]
     ClockSuspect,

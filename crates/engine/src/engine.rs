@@ -1,0 +1,422 @@
+//! The engine at work: the writer, the committer and the flusher on threads of their own, and the handle
+//! through which everybody else submits commands and reads.
+//!
+//! ```text
+//!   submit ─▶ queue ─▶ writer ─▶ committer ─▶ answers
+//!                        ▲           │ publishes
+//!                        └─ flusher ◀┘          view() ─▶ readers
+//! ```
+//!
+//! The threads are thin: everything that can go wrong stands in the state machines they run, which the
+//! simulation runs without them.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use maitred_core::{Domain, PartitionId, Position, Seq};
+use tokio::sync::watch;
+
+use crate::{
+    Answer, AnswerOf, Envelope, Unavailable,
+    clock::{Clock, ClockGuard},
+    committer::{Committed, Committer},
+    flusher::Flusher,
+    log::{Log, LogError},
+    overlay::OVERLAY_BYTES_MAX,
+    publish::{Published, Shared},
+    queue::{Queue, Queued},
+    store::Store,
+    view::View,
+    writer::{Prepared, Writer},
+};
+
+/// An idle server flushes what it has after this long, so that its next start has little to replay.
+const IDLE: Duration = Duration::from_secs(2);
+/// How long the writer sleeps between looks at a full overlay.
+const OVERLAY_FULL_PAUSE: Duration = Duration::from_millis(2);
+/// How long an append of unknown outcome waits before it is sent again.
+const UNKNOWN_PAUSE: Duration = Duration::from_millis(20);
+
+/// What an engine is made of.
+pub struct Parts<D: Domain> {
+    /// The rules.
+    pub domain: Arc<D>,
+    /// The log, open at its tail.
+    pub log: Box<dyn Log>,
+    /// The view's store.
+    pub store: Arc<dyn Store>,
+    /// What recovery published; its tail is the log's.
+    pub published: Published,
+    /// The clocks.
+    pub clock: Arc<dyn Clock>,
+    /// The partition's number.
+    pub partition: PartitionId,
+    /// Random bits: names this process in the log and seeds its ids.
+    pub seed: u128,
+    /// Called once from a thread of the engine when the log cannot be trusted any more. The process must
+    /// exit: what it knows may differ from what is durable.
+    pub on_broken: Box<dyn Fn(&LogError) + Send>,
+}
+
+/// A running engine. Clones are handles to the same.
+pub struct Engine<D: Domain>(Arc<Inner<D>>);
+
+impl<D: Domain> Clone for Engine<D> {
+    fn clone(&self) -> Self {
+        Engine(Arc::clone(&self.0))
+    }
+}
+
+impl<D: Domain> std::fmt::Debug for Engine<D> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "engine at {}", self.position())
+    }
+}
+
+struct Inner<D: Domain> {
+    domain: Arc<D>,
+    queue: Queue<D>,
+    shared: Arc<Shared>,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    guard: Mutex<ClockGuard>,
+    partition: PartitionId,
+    flush: Signal,
+    counters: Counters,
+}
+
+/// What the engine has done since it started. Read them any time; they only rise.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Commands that were decided, whatever the outcome.
+    pub commands: AtomicU64,
+    /// Batches that were appended.
+    pub batches: AtomicU64,
+    /// Their bytes.
+    pub log_bytes: AtomicU64,
+    /// Microseconds spent in appending them, syncs included.
+    pub append_micros: AtomicU64,
+    /// Layers that were flushed.
+    pub flushes: AtomicU64,
+    /// Microseconds spent in flushing them.
+    pub flush_micros: AtomicU64,
+    /// Commands that were refused because too many waited.
+    pub overloaded: AtomicU64,
+}
+
+/// The engine's threads.
+#[derive(Debug)]
+pub struct Threads {
+    stop: Box<dyn Stop>,
+    handles: Vec<JoinHandle<()>>,
+}
+
+trait Stop: Send + std::fmt::Debug {
+    fn stop(&self);
+}
+
+impl<D: Domain> Stop for Engine<D> {
+    fn stop(&self) {
+        self.0.queue.close();
+    }
+}
+
+impl Threads {
+    /// Refuses new commands, answers those that wait, flushes, and ends the threads.
+    pub fn stop(self) {
+        self.stop.stop();
+        for handle in self.handles {
+            let _ = handle.join(); // a panic was reported by the thread itself
+        }
+    }
+}
+
+impl<D: Domain> Engine<D> {
+    /// Starts the threads.
+    pub fn start(parts: Parts<D>) -> (Engine<D>, Threads) {
+        let Parts { domain, log, store, published, clock, partition, seed, on_broken } = parts;
+        let shared = Arc::new(Shared::new(published));
+        let inner = Arc::new(Inner {
+            domain: Arc::clone(&domain),
+            queue: Queue::default(),
+            shared: Arc::clone(&shared),
+            store: Arc::clone(&store),
+            guard: Mutex::new(ClockGuard::new(&*clock)),
+            clock,
+            partition,
+            flush: Signal::default(),
+            counters: Counters::default(),
+        });
+        let writer =
+            Writer::new(Arc::clone(&domain), Arc::clone(&store), Arc::clone(&shared), partition, seed);
+        let committer = Committer::new(domain, log, Arc::clone(&store), Arc::clone(&shared));
+        let flusher = Flusher::new(shared, store);
+        let (to_committer, from_writer) = sync_channel(0);
+        let handles = vec![
+            spawn("maitred-writer", &inner, move |inner| write(&inner, writer, &to_committer)),
+            spawn("maitred-committer", &inner, move |inner| {
+                if let Err(error) = commit(&inner, committer, &from_writer) {
+                    on_broken(&error);
+                }
+                inner.queue.close();
+                inner.flush.end();
+            }),
+            spawn("maitred-flusher", &inner, move |inner| flush(&inner, &flusher)),
+        ];
+        let engine = Engine(inner);
+        (engine.clone(), Threads { stop: Box::new(engine), handles })
+    }
+
+    /// Decides a command and waits until the answer is durable.
+    ///
+    /// # Errors
+    /// [`Unavailable`]: it was not decided, or (only [`Unavailable::Unknown`]) nobody can tell.
+    pub async fn submit(&self, envelope: Envelope<D::Command>) -> Result<AnswerOf<D>, Unavailable> {
+        let pending = self.0.queue.push(envelope, self.0.clock.monotonic()).inspect_err(|_| {
+            self.0.counters.overloaded.fetch_add(1, Ordering::Relaxed);
+        })?;
+        pending.await.unwrap_or(Err(Unavailable::Unknown))
+    }
+
+    /// Refuses a command on the caller's own thread, by the same rules against the newest published view,
+    /// or says `None`: then only the writer can decide it. Not for commands with an idempotency key, whose
+    /// refusal must stick.
+    pub fn refuse(&self, envelope: &Envelope<D::Command>) -> Option<AnswerOf<D>> {
+        if envelope.idempotency.is_some() {
+            return None;
+        }
+        let view = self.view();
+        let timestamp = self.0.clock.wall().max(view.timestamp());
+        let cx = maitred_core::Context {
+            timestamp,
+            tenant: envelope.tenant,
+            actor: envelope.actor,
+            ids: maitred_core::Ids::new(timestamp, 0),
+        };
+        let rejection = self.0.domain.decide(&view, &envelope.command, &cx).err()?;
+        Some(Answer { result: Err(rejection), position: view.position(), timestamp, replayed: false })
+    }
+
+    /// The newest published view.
+    pub fn view(&self) -> View {
+        View::take(self.0.partition, || self.0.shared.published(), &*self.0.store)
+    }
+
+    /// The position of the newest published batch.
+    pub fn position(&self) -> Position {
+        Position { partition: self.0.partition, seq: self.0.shared.published().seq() }
+    }
+
+    /// The partition this engine serves.
+    pub fn partition(&self) -> PartitionId {
+        self.0.partition
+    }
+
+    /// Follows the number of the newest published batch.
+    pub fn watch(&self) -> watch::Receiver<Seq> {
+        self.0.shared.watch()
+    }
+
+    /// Waits until batch `seq` is published, at most `patience`.
+    ///
+    /// # Errors
+    /// [`Unavailable::ReplicaBehind`].
+    pub async fn wait_for(&self, seq: Seq, patience: Duration) -> Result<(), Unavailable> {
+        if self.0.shared.published().seq() >= seq {
+            return Ok(());
+        }
+        let mut published = self.watch();
+        let reached = published.wait_for(|published| *published >= seq);
+        match tokio::time::timeout(patience, reached).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(Unavailable::ReplicaBehind),
+        }
+    }
+
+    /// The time now, by the engine's wall clock.
+    pub fn now(&self) -> maitred_core::Timestamp {
+        self.0.clock.wall()
+    }
+
+    /// An operator's word that the wall clock is right, after it jumped ahead.
+    pub fn confirm_clock(&self) {
+        self.0.guard.lock().expect("nobody panics while holding the clock guard").confirm(&*self.0.clock);
+    }
+
+    /// What the engine has done so far.
+    pub fn counters(&self) -> &Counters {
+        &self.0.counters
+    }
+
+    /// How many commands wait, and how many bytes they are counted as.
+    pub fn queue_depth(&self) -> (usize, usize) {
+        self.0.queue.depth()
+    }
+
+    /// The memory that the published overlay pins, in bytes.
+    pub fn overlay_bytes(&self) -> usize {
+        self.0.shared.published().overlay.bytes()
+    }
+
+    /// Refuses new commands from now on; those that wait are still decided.
+    pub fn drain(&self) {
+        self.0.queue.close();
+    }
+}
+
+fn spawn<D: Domain>(
+    name: &str,
+    inner: &Arc<Inner<D>>,
+    run: impl FnOnce(Arc<Inner<D>>) + Send + 'static,
+) -> JoinHandle<()> {
+    let inner = Arc::clone(inner);
+    thread::Builder::new().name(name.into()).spawn(move || run(inner)).expect("a thread can be started")
+}
+
+/// The writer's thread: drains, decides, hands over. Handing over waits until the committer has taken the
+/// batch before, so at most two are under way.
+fn write<D: Domain>(inner: &Inner<D>, mut writer: Writer<D>, committer: &SyncSender<Prepared<D>>) {
+    let mut waiting: VecDeque<Queued<D>> = VecDeque::new();
+    loop {
+        if waiting.is_empty() {
+            inner.queue.drain(&mut waiting, inner.clock.monotonic());
+        }
+        if waiting.is_empty() {
+            if inner.queue.wait(IDLE) {
+                if inner.queue.depth().0 > 0 || !writer.fill() {
+                    continue;
+                }
+            } else {
+                writer.fill();
+                let _ = committer.send(writer.decide(&mut waiting, inner.clock.wall()));
+                return;
+            }
+        }
+        let overfull = writer.overlay_bytes() >= OVERLAY_BYTES_MAX;
+        let wall =
+            inner.guard.lock().expect("nobody panics while holding the clock guard").read(&*inner.clock);
+        let Some(wall) = wall else {
+            refuse(&mut waiting, &Unavailable::ClockSuspect);
+            continue;
+        };
+        let prepared = writer.decide(&mut waiting, wall);
+        inner.counters.commands.fetch_add(prepared.decided.len() as u64, Ordering::Relaxed);
+        if committer.send(prepared).is_err() {
+            refuse(&mut waiting, &Unavailable::Unknown);
+            return; // the committer has given up, and has said why
+        }
+        if overfull {
+            thread::sleep(OVERLAY_FULL_PAUSE);
+        }
+    }
+}
+
+fn refuse<D: Domain>(queued: &mut VecDeque<Queued<D>>, why: &Unavailable) {
+    for queued in queued.drain(..) {
+        let _ = queued.reply.send(Err(why.clone())); // its sender may have gone
+    }
+}
+
+/// The committer's thread.
+fn commit<D: Domain>(
+    inner: &Inner<D>,
+    mut committer: Committer<D>,
+    prepared: &Receiver<Prepared<D>>,
+) -> Result<(), LogError> {
+    while let Ok(mut prepared) = prepared.recv() {
+        let bytes = prepared.sealed.as_ref().map_or(0, |sealed| sealed.bytes.len() as u64);
+        let started = inner.clock.monotonic();
+        loop {
+            match committer.commit(prepared)? {
+                Committed::Done | Committed::Refused => break,
+                Committed::Displaced(queued) => {
+                    inner.queue.displace(queued);
+                    break;
+                }
+                Committed::Unknown(again) => {
+                    thread::sleep(UNKNOWN_PAUSE);
+                    prepared = *again;
+                }
+            }
+        }
+        if bytes > 0 {
+            let took = inner.clock.monotonic().saturating_sub(started).as_micros() as u64;
+            inner.counters.batches.fetch_add(1, Ordering::Relaxed);
+            inner.counters.log_bytes.fetch_add(bytes, Ordering::Relaxed);
+            inner.counters.append_micros.fetch_add(took, Ordering::Relaxed);
+        }
+        if inner.shared.published().overlay.oldest_full().is_some() {
+            inner.flush.raise();
+        }
+    }
+    Ok(())
+}
+
+/// The flusher's thread.
+fn flush<D: Domain>(inner: &Inner<D>, flusher: &Flusher) {
+    loop {
+        let going_on = inner.flush.wait();
+        let started = inner.clock.monotonic();
+        loop {
+            match flusher.step() {
+                Ok(Some(_)) => {
+                    let took = inner.clock.monotonic().saturating_sub(started).as_micros() as u64;
+                    inner.counters.flushes.fetch_add(1, Ordering::Relaxed);
+                    inner.counters.flush_micros.fetch_add(took, Ordering::Relaxed);
+                    inner.store.ease();
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::error!(error = %error, "the view's store cannot be written; trying again");
+                    thread::sleep(Duration::from_secs(1));
+                    if !going_on {
+                        return;
+                    }
+                }
+            }
+        }
+        if !going_on {
+            return;
+        }
+    }
+}
+
+/// Wakes a thread that has work, and tells it when to end.
+#[derive(Debug, Default)]
+struct Signal {
+    state: Mutex<SignalState>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct SignalState {
+    raised: bool,
+    ended: bool,
+}
+
+impl Signal {
+    fn raise(&self) {
+        self.state.lock().expect("nobody panics while holding a signal").raised = true;
+        self.changed.notify_one();
+    }
+
+    fn end(&self) {
+        self.state.lock().expect("nobody panics while holding a signal").ended = true;
+        self.changed.notify_one();
+    }
+
+    /// Waits until the signal is raised or ended; false when it is ended.
+    fn wait(&self) -> bool {
+        let state = self.state.lock().expect("nobody panics while holding a signal");
+        let mut state = self
+            .changed
+            .wait_while(state, |state| !state.raised && !state.ended)
+            .expect("nobody panics while holding a signal");
+        state.raised = false;
+        !state.ended
+    }
+}
