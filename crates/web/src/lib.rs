@@ -1,1 +1,39 @@
-//! Placeholder header.
+//! What every HTTP route shares, and nothing that any one of them is about.
+//!
+//! Invariants:
+//! - Only this crate and the routes know status codes; a domain says [`maitred_core::Rejection`].
+//! - Every refusal leaves as one [`Problem`] (RFC 9457); its code is a row of [`problem::CODES`] or the code of
+//!   a rejection, and each has a page in `docs/errors/`.
+//! - Whatever a client sends, nothing here panics, and everything read has a named bound ([`limits`]).
+//!
+//! Next: [`problem`] for errors, [`json`] for bodies, [`auth`] for who may do what, [`request_id`] for the layer
+//! that goes around all routes.
+
+pub mod as_of;
+pub mod auth;
+pub mod etag;
+pub mod idempotency;
+pub mod json;
+pub mod limits;
+pub mod loopback;
+pub mod page;
+pub mod path;
+pub mod position;
+pub mod problem;
+pub mod query;
+pub mod request_id;
+pub mod sse;
+pub mod time;
+
+pub use as_of::AsOf;
+pub use auth::{Caller, Credentials, Permission, Role};
+pub use etag::{ETag, IfMatch, IfNoneMatch, Preconditions};
+pub use idempotency::Attempt;
+pub use json::{Json, JsonBody, Reply};
+pub use page::{Cursors, Limit, Page};
+pub use path::Path;
+pub use position::AtLeast;
+pub use problem::{Code, Problem};
+pub use query::Query;
+pub use request_id::RequestId;
+pub use time::Time;

@@ -1,0 +1,344 @@
+//! JSON in and out.
+//!
+//! Invariants:
+//! - A body is read once into one buffer, up to a named bound, and parsed in one pass from it. Only a body that
+//!   is refused is parsed a second time, to name the place.
+//! - Types of requests are written with `#[serde(deny_unknown_fields)]`, so that a typo is never silently lost.
+//! - The bytes as they came are kept beside the value, for the fingerprint of an idempotent request.
+
+use axum::body::Body;
+use axum::extract::{FromRequest, Request};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use maitred_core::Position;
+use serde::de::{DeserializeOwned, Deserializer, Visitor};
+use serde::{Serialize, forward_to_deserialize_any};
+
+use crate::ETag;
+use crate::idempotency::IDEMPOTENT_REPLAYED;
+use crate::limits::{BODY_BYTES_MAX, BodyBytesMax};
+use crate::position::{MAITRED_POSITION, header_value};
+use crate::problem::{
+    BODY_INVALID, BODY_UNREADABLE, CONTENT_TYPE_UNSUPPORTED, JSON_MALFORMED, Place, Problem,
+};
+
+/// The content type of JSON.
+pub const APPLICATION_JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// A JSON body: as an argument of a handler it reads one, as its result it writes one.
+///
+/// # Errors
+/// As an argument: 415 for another content type, 413 over the bound, 400 `json-malformed` with the position,
+/// 400 `body-invalid` with the field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Json<T, const BYTES_MAX: usize = BODY_BYTES_MAX>(pub T);
+
+/// A JSON body with its bytes as they came, for [`crate::Attempt::identify`]. Refuses what [`Json`] refuses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JsonBody<T, const BYTES_MAX: usize = BODY_BYTES_MAX> {
+    /// What it says.
+    pub value: T,
+    /// The body as it came.
+    pub bytes: Bytes,
+}
+
+impl<S: Send + Sync, T: DeserializeOwned, const BYTES_MAX: usize> FromRequest<S> for JsonBody<T, BYTES_MAX> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        require_json(request.headers())?;
+        let bytes = read(request, BYTES_MAX).await?;
+        Ok(JsonBody { value: parse(&bytes)?, bytes })
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned, const BYTES_MAX: usize> FromRequest<S> for Json<T, BYTES_MAX> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let JsonBody { value, .. } = JsonBody::<T, BYTES_MAX>::from_request(request, state).await?;
+        Ok(Json(value))
+    }
+}
+
+impl<T: Serialize, const BYTES_MAX: usize> IntoResponse for Json<T, BYTES_MAX> {
+    fn into_response(self) -> Response {
+        Reply::ok(self.0).into_response()
+    }
+}
+
+/// Reads a whole body of at most `bytes_max` bytes, or of as many as the request's [`BodyBytesMax`] says.
+///
+/// # Errors
+/// 413 `body-too-large`, before reading where the length is declared; 400 `body-unreadable` where it ends early.
+pub async fn read(request: Request, bytes_max: usize) -> Result<Bytes, Problem> {
+    let bytes_max = request.extensions().get::<BodyBytesMax>().map_or(bytes_max, |max| max.0);
+    let declared = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if declared.is_some_and(|len: u64| len > bytes_max as u64) {
+        return Err(Problem::body_too_large(bytes_max));
+    }
+    axum::body::to_bytes(request.into_body(), bytes_max).await.map_err(|error| {
+        let cause = std::error::Error::source(&error);
+        if cause.is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>) {
+            Problem::body_too_large(bytes_max)
+        } else {
+            Problem::new(BODY_UNREADABLE, "The connection ended before the body did.")
+        }
+    })
+}
+
+/// Refuses a request whose body is not declared as JSON in UTF-8.
+///
+/// # Errors
+/// 415 `content-type-unsupported`.
+pub fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    // By far the most frequent form first.
+    if content_type == Some(b"application/json") || content_type.is_some_and(is_json) {
+        return Ok(());
+    }
+    let detail = "Send the body as `Content-Type: application/json`, in UTF-8.";
+    Err(Problem::header_invalid(CONTENT_TYPE_UNSUPPORTED, &CONTENT_TYPE, detail))
+}
+
+/// `application/json` or `application/<anything>+json`, with no charset but UTF-8 (RFC 8259, section 8.1).
+fn is_json(content_type: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(content_type) else { return false };
+    let mut parts = text.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let Some(subtype) = essence.strip_prefix("application/") else { return false };
+    let json = subtype == "json" || subtype.strip_suffix("+json").is_some_and(|name| !name.is_empty());
+    let utf8 = |parameter: &str| match parameter.split_once('=') {
+        Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+            value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+        }
+        _ => true,
+    };
+    json && parts.all(utf8)
+}
+
+/// Parses a JSON text.
+///
+/// # Errors
+/// 400 `json-malformed` with line and column, 400 `body-invalid` with a JSON Pointer to the field.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    let wants_object = || matches!(T::deserialize(Shape), Err(Wanted { a_struct: true }));
+    // serde reads a struct from an array too, in the order of its fields: nobody means that.
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') && wants_object() {
+        let detail = "The body must be a JSON object.";
+        return Err(Problem::new(BODY_INVALID, detail).with_field("", detail));
+    }
+    serde_json::from_slice(bytes).map_err(|error| refusal::<T>(bytes, &error))
+}
+
+#[cold]
+fn refusal<T: DeserializeOwned>(bytes: &[u8], error: &serde_json::Error) -> Problem {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Problem::new(JSON_MALFORMED, "The body is empty.");
+    }
+    let (line, column) = (error.line(), error.column());
+    if !error.is_data() {
+        let detail = format!("Line {line}, column {column}: {}.", message(error));
+        return Problem::new(JSON_MALFORMED, detail)
+            .with_member("line", &line)
+            .with_member("column", &column);
+    }
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let located = serde_path_to_error::deserialize::<_, T>(&mut reader);
+    let (pointer, detail) = match &located {
+        Err(located) => (pointer_to(located.path(), located.inner()), message(located.inner())),
+        Ok(_) => (String::new(), message(error)),
+    };
+    let place = if pointer.is_empty() { "The body" } else { &pointer };
+    Problem::new(BODY_INVALID, format!("{place}: {detail}.")).with_error(Place::Pointer(pointer), detail)
+}
+
+/// The error without the position, which serde_json puts behind it.
+fn message(error: &serde_json::Error) -> String {
+    let mut text = error.to_string();
+    if let Some(at) = text.rfind(" at line ") {
+        text.truncate(at);
+    }
+    text
+}
+
+/// JSON Pointer (RFC 6901) to the value that was refused, or to the field that is missing, unknown or doubled.
+fn pointer_to(path: &serde_path_to_error::Path, error: &serde_json::Error) -> String {
+    use serde_path_to_error::Segment;
+    let mut pointer = String::new();
+    let mut push = |segment: &str| {
+        pointer.push('/');
+        pointer.push_str(&segment.replace('~', "~0").replace('/', "~1"));
+    };
+    let mut last = None;
+    for segment in path {
+        match segment {
+            Segment::Seq { index } => push(&index.to_string()),
+            Segment::Map { key } | Segment::Enum { variant: key } => push(key),
+            Segment::Unknown => break,
+        }
+        last = Some(segment);
+    }
+    let text = error.to_string();
+    let named = ["missing field `", "unknown field `", "duplicate field `"]
+        .iter()
+        .find_map(|start| Some(text.strip_prefix(start)?.split_once('`')?.0));
+    if let Some(field) = named
+        && !matches!(last, Some(Segment::Map { key }) if key == field)
+    {
+        push(field);
+    }
+    pointer
+}
+
+/// Asks a type what it wants to be read from, and reads nothing: it always ends in [`Wanted`].
+struct Shape;
+
+/// What a type asked for.
+#[derive(Debug)]
+struct Wanted {
+    a_struct: bool,
+}
+
+impl std::fmt::Display for Wanted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.a_struct { "a struct" } else { "something else" })
+    }
+}
+
+impl std::error::Error for Wanted {}
+
+impl serde::de::Error for Wanted {
+    fn custom<T: std::fmt::Display>(_: T) -> Self {
+        Wanted { a_struct: false }
+    }
+}
+
+impl<'de> Deserializer<'de> for Shape {
+    type Error = Wanted;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Wanted> {
+        Err(Wanted { a_struct: false })
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        _: V,
+    ) -> Result<V::Value, Wanted> {
+        Err(Wanted { a_struct: true })
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Wanted> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wanted> {
+        visitor.visit_some(self)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq
+        tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
+/// A JSON answer with the headers that a record's answer carries.
+///
+/// ```
+/// use maitred_web::{ETag, Reply};
+/// # use maitred_core::Position;
+/// let reply = Reply::created("/v1/tenants/salon/services/1", "the service")
+///     .at(Position { partition: 0, seq: 42 })
+///     .tagged(ETag::version(1));
+/// ```
+#[derive(Debug, Clone)]
+pub struct Reply<T> {
+    status: StatusCode,
+    body: T,
+    position: Option<Position>,
+    etag: Option<ETag>,
+    location: Option<HeaderValue>,
+    replayed: bool,
+}
+
+impl<T> Reply<T> {
+    /// An answer of `status`.
+    pub fn new(status: StatusCode, body: T) -> Self {
+        Reply { status, body, position: None, etag: None, location: None, replayed: false }
+    }
+
+    /// 200.
+    pub fn ok(body: T) -> Self {
+        Self::new(StatusCode::OK, body)
+    }
+
+    /// 201 with `Location`, the path of what was made. A path that no header can carry is left out.
+    pub fn created(location: &str, body: T) -> Self {
+        let location = HeaderValue::from_str(location).ok();
+        Reply { location, ..Self::new(StatusCode::CREATED, body) }
+    }
+
+    /// 202 with `Location`, the path of the job that does it.
+    pub fn accepted(location: &str, body: T) -> Self {
+        Reply { status: StatusCode::ACCEPTED, ..Self::created(location, body) }
+    }
+
+    /// Adds `Maitred-Position`.
+    #[must_use]
+    pub fn at(self, position: Position) -> Self {
+        Reply { position: Some(position), ..self }
+    }
+
+    /// Adds `ETag`.
+    #[must_use]
+    pub fn tagged(self, etag: ETag) -> Self {
+        Reply { etag: Some(etag), ..self }
+    }
+
+    /// Adds `Idempotent-Replayed: true` where the answer is a remembered one.
+    #[must_use]
+    pub fn replayed(self, replayed: bool) -> Self {
+        Reply { replayed, ..self }
+    }
+}
+
+impl<T: Serialize> IntoResponse for Reply<T> {
+    fn into_response(self) -> Response {
+        let mut bytes = Vec::with_capacity(512);
+        if let Err(error) = serde_json::to_writer(&mut bytes, &self.body) {
+            tracing::error!(error = %error, "an answer has no JSON form");
+            return Problem::internal_error().into_response();
+        }
+        let mut response = encoded(bytes.into());
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        if let Some(position) = self.position {
+            headers.insert(MAITRED_POSITION, header_value(position));
+        }
+        if let Some(etag) = self.etag {
+            headers.insert(ETAG, etag.into());
+        }
+        if let Some(location) = self.location {
+            headers.insert(LOCATION, location);
+        }
+        if self.replayed {
+            headers.insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
+        }
+        response
+    }
+}
+
+/// 200 with JSON that is encoded already, such as a stored record.
+pub fn encoded(json: Bytes) -> Response {
+    let mut response = Response::new(Body::from(json));
+    response.headers_mut().insert(CONTENT_TYPE, APPLICATION_JSON);
+    response
+}
