@@ -1,1 +1,22 @@
-//! Placeholder header.
+//! The product: what maitred gives out, one folder per domain.
+//!
+//! Every domain is a pure, synchronous set of rules: `decide` looks at the view and says in facts what
+//! changed, `apply` puts the facts into the view. Nothing here reads a clock, makes a random number or
+//! waits. A domain's folder holds `command.rs` (what may be asked), `rules.rs` (what is answered),
+//! `fact.rs` (what the log keeps), `view.rs` (what can be read) and `tests.rs`.
+//!
+//! Next: [`registry`] for how the domains become one, [`record`], [`name`] and [`slot`] for the tables
+//! they share, [`appointments`] for a domain to read first.
+
+pub mod appointments;
+pub mod encoding;
+pub mod json;
+pub mod name;
+pub mod record;
+pub mod registry;
+pub mod slot;
+pub mod tenants;
+pub mod testing;
+pub mod violation;
+
+pub use registry::{Booking, Command, Fact, Outcome, RULES_VERSION, VIEW_SCHEMA};

@@ -37,6 +37,8 @@ pub enum Table {
     Number = 10,
     /// `tenant kind` → a counter.
     Counter = 11,
+    /// `tenant index parts…` → what it leads to: further ways to find records.
+    Index = 12,
 }
 
 /// A key under construction, or whole. Holds at most [`KEY_BYTES_MAX`] bytes inline.

@@ -1,0 +1,372 @@
+//! Versioned records: the current version, every one before it, and the order in which they came.
+//!
+//! Tables:
+//! - `Record/tenant/kind/id` → version 8 · seq 8 · ordinal 4 · timestamp 8 · body: the current version.
+//! - `Version/tenant/kind/id/seq/ordinal` → the same for a superseded version, under the fact that wrote it.
+//! - `Change/tenant/seq/ordinal` → kind 1 · change 1 · version 8 · id 16: what a fact did to which record.
+//!
+//! Invariants: versions count from 1 without a gap; a fact changes at most one record (its change stands
+//! under the fact's place in the log); every change finds its body in `Record` or in `Version`.
+
+use std::ops::ControlFlow;
+
+use maitred_core::key::Parts;
+use maitred_core::{At, ChangeId, Key, Ordinal, Read, Seq, Table, TenantNumber, Timestamp, Write};
+use serde::{Deserialize, Serialize};
+
+use crate::encoding;
+
+const HEADER_BYTES: usize = 28;
+
+/// The kinds of record. The number is part of the keys and never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// A tenant, by its number. Kept in the system tenant.
+    Tenant = 1,
+    /// An API key, by its id. Kept in the system tenant.
+    ApiKey = 2,
+    /// An appointment, by the hash of its external id.
+    Appointment = 3,
+}
+
+impl Kind {
+    /// The kind's name in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Kind::Tenant => "tenant",
+            Kind::ApiKey => "api_key",
+            Kind::Appointment => "appointment",
+        }
+    }
+
+    pub(crate) fn from_number(number: u8) -> Self {
+        match number {
+            1 => Kind::Tenant,
+            2 => Kind::ApiKey,
+            3 => Kind::Appointment,
+            _ => panic!("a view of this build holds no records of kind {number}"),
+        }
+    }
+}
+
+/// What happened to a record. The number is part of the values and never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ChangeType {
+    /// It is new.
+    Created = 1,
+    /// It has another content.
+    Updated = 2,
+    /// It no longer claims anything, and may come back.
+    Cancelled = 3,
+    /// It is gone for good; its history stays.
+    Deleted = 4,
+}
+
+impl ChangeType {
+    /// The change's name in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ChangeType::Created => "created",
+            ChangeType::Updated => "updated",
+            ChangeType::Cancelled => "cancelled",
+            ChangeType::Deleted => "deleted",
+        }
+    }
+
+    fn from_number(number: u8) -> Self {
+        match number {
+            1 => ChangeType::Created,
+            2 => ChangeType::Updated,
+            3 => ChangeType::Cancelled,
+            4 => ChangeType::Deleted,
+            _ => panic!("a view of this build holds no changes of type {number}"),
+        }
+    }
+}
+
+/// Further ways to find records, in the table `Index`. The number is part of the keys and never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Index {
+    /// First 128 bits of the secret's hash → the id of an API key. Kept in the system tenant.
+    ApiKeyBySecret = 1,
+    /// Number of the owner, id → nothing: the API keys of a tenant. Kept in the system tenant.
+    ApiKeyByOwner = 2,
+}
+
+impl Index {
+    /// The start of this index's keys.
+    pub fn key(self, tenant: TenantNumber) -> Key {
+        Key::of(Table::Index, tenant).u8(self as u8)
+    }
+}
+
+/// Which record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordId {
+    /// Whose.
+    pub tenant: TenantNumber,
+    /// Of which kind.
+    pub kind: Kind,
+    /// A number, an id, or the hash of an external id.
+    pub id: u128,
+}
+
+/// One version of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version<'a> {
+    /// Its number, from 1.
+    pub version: u64,
+    /// The fact that wrote it.
+    pub change: ChangeId,
+    /// When that was decided.
+    pub at: Timestamp,
+    /// The body, in the form that the kind's domain gave it.
+    pub body: &'a [u8],
+}
+
+impl<'a> Version<'a> {
+    /// The body as the type that its domain wrote.
+    ///
+    /// # Panics
+    /// When it is of another type: views hold only what this build wrote.
+    pub fn decode<T: Deserialize<'a>>(&self) -> T {
+        postcard::from_bytes(self.body).expect("a view holds what this build wrote")
+    }
+
+    pub(crate) fn read(value: &'a [u8]) -> Self {
+        let (header, body) = value.split_at(HEADER_BYTES);
+        let mut parts = Parts(header);
+        Version { version: parts.u64(), change: parts.change(), at: parts.time(), body }
+    }
+}
+
+/// The version that a new one took the place of.
+#[derive(Debug)]
+pub struct Superseded(Vec<u8>);
+
+impl Superseded {
+    /// What it was.
+    pub fn version(&self) -> Version<'_> {
+        Version::read(&self.0)
+    }
+}
+
+/// A change of the stream, with the record as that change left it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Change<'a> {
+    /// Which record.
+    pub record: RecordId,
+    /// What happened to it.
+    pub change_type: ChangeType,
+    /// What it was then.
+    pub version: Version<'a>,
+}
+
+/// The current version of a record.
+pub fn current(view: &dyn Read, record: RecordId) -> Option<Version<'_>> {
+    view.get(&record.key()).map(Version::read)
+}
+
+/// The version that was current after the batch `as_of`, or the current one.
+pub fn as_of(view: &dyn Read, record: RecordId, as_of: Option<Seq>) -> Option<Version<'_>> {
+    let current = current(view, record)?;
+    match as_of {
+        Some(seq) if current.change.seq > seq => {
+            let (from, to) = (record.versions(), record.versions().change(behind(seq)));
+            view.last(&from, &to).map(|(_, value)| Version::read(value))
+        }
+        _ => Some(current),
+    }
+}
+
+/// Visits the versions of a record that came after `after` (all without it) and, with `as_of`, not after
+/// that batch; the oldest first.
+pub fn versions(
+    view: &dyn Read,
+    record: RecordId,
+    after: Option<ChangeId>,
+    as_of: Option<Seq>,
+    visit: &mut dyn FnMut(Version<'_>) -> ControlFlow<()>,
+) {
+    let Some(current) = current(view, record) else { return };
+    let after_key = after.map(|after| record.versions().change(next(after)));
+    let to = as_of.map(behind);
+    let to_key = to.map_or(record.versions().end(), |to| record.versions().change(to));
+    let mut broken = false;
+    view.scan(&after_key.unwrap_or(record.versions()), &to_key, &mut |_, value| {
+        let flow = visit(Version::read(value));
+        broken = flow.is_break();
+        flow
+    });
+    let wanted = after.is_none_or(|after| current.change > after) && to.is_none_or(|to| current.change < to);
+    if wanted && !broken {
+        let _ = visit(current);
+    }
+}
+
+/// Visits what happened to a tenant's records after `after`, in the order of the log.
+pub fn changes(
+    view: &dyn Read,
+    tenant: TenantNumber,
+    after: ChangeId,
+    visit: &mut dyn FnMut(Change<'_>) -> ControlFlow<()>,
+) {
+    let table = Key::of(Table::Change, tenant);
+    view.scan(&table.change(next(after)), &table.end(), &mut |key, value| {
+        let id = Parts::behind_tenant(key).change();
+        let mut parts = Parts(value);
+        let kind = Kind::from_number(parts.u8());
+        let change_type = ChangeType::from_number(parts.u8());
+        let number = parts.u64();
+        let record = RecordId { tenant, kind, id: parts.u128() };
+        let version = written_by(view, record, id).expect("a change finds its body");
+        assert_eq!(version.version, number, "a change names the version it wrote");
+        visit(Change { record, change_type, version })
+    });
+}
+
+/// Puts a new version of a record, keeps the one before it, and notes the change. Returns what was current.
+pub fn put_version<T: Serialize>(
+    view: &mut dyn Write,
+    record: RecordId,
+    change_type: ChangeType,
+    at: At,
+    body: &T,
+) -> Option<Superseded> {
+    let key = record.key();
+    let superseded = view.get(&key).map(|value| Superseded(value.to_vec()));
+    let before = superseded.as_ref().map(Superseded::version);
+    let change = ChangeId { seq: at.seq, ordinal: at.ordinal };
+    let number = before.map_or(1, |before| before.version + 1);
+
+    let mut value = Vec::with_capacity(HEADER_BYTES + 196);
+    value.extend_from_slice(&number.to_be_bytes());
+    value.extend_from_slice(&change.seq.to_be_bytes());
+    value.extend_from_slice(&change.ordinal.to_be_bytes());
+    value.extend_from_slice(&at.timestamp.to_ordered().to_be_bytes());
+    encoding::encode(body, &mut value);
+    view.put(&key, &value);
+    if let (Some(before), Some(superseded)) = (before, &superseded) {
+        view.put(&record.versions().change(before.change), &superseded.0);
+    }
+
+    let mut entry = [0; 26];
+    entry[0] = record.kind as u8;
+    entry[1] = change_type as u8;
+    entry[2..10].copy_from_slice(&number.to_be_bytes());
+    entry[10..].copy_from_slice(&record.id.to_be_bytes());
+    view.put(&Key::of(Table::Change, record.tenant).change(change), &entry);
+    superseded
+}
+
+impl RecordId {
+    fn key(self) -> Key {
+        Key::of(Table::Record, self.tenant).u8(self.kind as u8).u128(self.id)
+    }
+
+    fn versions(self) -> Key {
+        Key::of(Table::Version, self.tenant).u8(self.kind as u8).u128(self.id)
+    }
+}
+
+/// The version of a record that a fact wrote.
+fn written_by(view: &dyn Read, record: RecordId, change: ChangeId) -> Option<Version<'_>> {
+    let current = current(view, record)?;
+    if current.change == change {
+        return Some(current);
+    }
+    view.get(&record.versions().change(change)).map(Version::read)
+}
+
+/// The first place that is behind a whole batch.
+fn behind(seq: Seq) -> ChangeId {
+    ChangeId { seq: seq.saturating_add(1), ordinal: 0 }
+}
+
+/// The place after another.
+fn next(change: ChangeId) -> ChangeId {
+    match change.ordinal {
+        Ordinal::MAX => behind(change.seq),
+        ordinal => ChangeId { ordinal: ordinal + 1, ..change },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::MemoryView;
+
+    const RECORD: RecordId = RecordId { tenant: TenantNumber(3), kind: Kind::Appointment, id: 77 };
+
+    /// Record 77 written in batches 2, 2, 5 and 9, with another record's version in between.
+    fn four_versions() -> MemoryView {
+        let mut view = MemoryView::default();
+        let mut put = |record, seq, ordinal, body: &str| {
+            let timestamp = Timestamp::from_millis(seq as i64 * 1_000);
+            let at = At { tenant: RECORD.tenant, seq, ordinal, timestamp };
+            put_version(&mut view, record, ChangeType::Updated, at, &body)
+                .map(|superseded| superseded.version().decode::<&str>().to_owned())
+        };
+        assert_eq!(put(RECORD, 2, 0, "one"), None);
+        assert_eq!(put(RECORD, 2, 3, "two"), Some("one".into()));
+        assert_eq!(put(RecordId { id: 78, ..RECORD }, 3, 0, "other"), None);
+        assert_eq!(put(RECORD, 5, 0, "three"), Some("two".into()));
+        assert_eq!(put(RECORD, 9, 1, "four"), Some("three".into()));
+        view
+    }
+
+    fn seen(view: &MemoryView, after: Option<ChangeId>, as_of: Option<Seq>, max: usize) -> Vec<String> {
+        let mut seen = Vec::new();
+        versions(view, RECORD, after, as_of, &mut |version| {
+            assert_eq!(version.at, Timestamp::from_millis(version.change.seq as i64 * 1_000));
+            seen.push(format!("{} {}", version.version, version.decode::<&str>()));
+            if seen.len() == max { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        seen
+    }
+
+    #[test]
+    fn the_past_is_found_by_the_last_batch_it_knew() {
+        let view = four_versions();
+        let body = |seq| as_of(&view, RECORD, seq).map(|version| version.decode::<&str>());
+        let past = [0, 1, 2, 4, 5, 8, 9, Seq::MAX].map(|seq| body(Some(seq)));
+        let (two, three, four) = (Some("two"), Some("three"), Some("four"));
+        assert_eq!(past, [None, None, two, two, three, three, four, four]);
+        assert_eq!(body(None), four);
+        assert_eq!(as_of(&view, RecordId { id: 79, ..RECORD }, None), None);
+    }
+
+    #[test]
+    fn versions_come_oldest_first_and_resume_behind_the_last_one() {
+        let view = four_versions();
+        assert_eq!(seen(&view, None, None, 9), ["1 one", "2 two", "3 three", "4 four"]);
+        assert_eq!(seen(&view, None, None, 2), ["1 one", "2 two"]);
+        assert_eq!(seen(&view, Some(ChangeId { seq: 2, ordinal: 3 }), None, 9), ["3 three", "4 four"]);
+        assert_eq!(seen(&view, Some(ChangeId { seq: 2, ordinal: Ordinal::MAX }), None, 1), ["3 three"]);
+        assert_eq!(seen(&view, Some(ChangeId { seq: 9, ordinal: 1 }), None, 9), [""; 0]);
+        assert_eq!(seen(&view, None, Some(5), 9), ["1 one", "2 two", "3 three"]);
+        assert_eq!(seen(&view, Some(ChangeId { seq: 2, ordinal: 0 }), Some(2), 9), ["2 two"]);
+    }
+
+    #[test]
+    fn changes_come_in_the_order_of_the_log_with_the_body_of_their_time() {
+        let view = four_versions();
+        let since = |after| {
+            let mut seen = Vec::new();
+            changes(&view, RECORD.tenant, after, &mut |change| {
+                let Change { record, version, .. } = change;
+                seen.push(format!("{} v{} {}", record.id, version.version, version.decode::<&str>()));
+                ControlFlow::Continue(())
+            });
+            seen
+        };
+        let all = ["77 v1 one", "77 v2 two", "78 v1 other", "77 v3 three", "77 v4 four"];
+        assert_eq!(since(ChangeId::default()), all);
+        assert_eq!(since(ChangeId { seq: 2, ordinal: 0 }), all[1..]);
+        assert_eq!(since(ChangeId { seq: 2, ordinal: Ordinal::MAX }), all[2..]);
+        assert_eq!(since(ChangeId { seq: 9, ordinal: 1 }), [""; 0]);
+    }
+}

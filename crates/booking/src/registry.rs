@@ -1,0 +1,165 @@
+//! The domains as one: [`Booking`] is what the engine runs.
+//!
+//! A domain is one line below. Its number stands before every stored outcome, and its facts' kinds lie in
+//! its range; neither is ever given to another domain.
+
+use maitred_core::{At, Context, Decision, Domain, Read, Recorded, Rejection, Storable, Undecodable, Write};
+
+use crate::encoding::{FactKind, undecodable_fact};
+
+/// The version of the rules, as batches carry it: raised when a rule decides otherwise than before.
+pub const RULES_VERSION: u16 = 1;
+/// The version of the view's tables: raised when `apply` writes other bytes than before, so that views of
+/// an older build are thrown away and rebuilt from the log.
+pub const VIEW_SCHEMA: u32 = 1;
+
+/// Defines [`Command`], [`Fact`], [`Outcome`] and [`Booking`] over the listed domains.
+macro_rules! domains {
+    ($($(#[$doc:meta])* $number:literal $name:ident($module:ident) facts $first:literal..=$last:literal;)*) => {
+        /// A command of any domain.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum Command {
+            $($(#[$doc])* $name(crate::$module::Command),)*
+        }
+
+        /// A fact of any domain.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum Fact {
+            $($(#[$doc])* $name(crate::$module::Fact),)*
+        }
+
+        /// The outcome of a command of any domain.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub enum Outcome {
+            $($(#[$doc])* $name(crate::$module::Outcome),)*
+        }
+
+        $(
+            impl From<crate::$module::Command> for Command {
+                fn from(command: crate::$module::Command) -> Self {
+                    Command::$name(command)
+                }
+            }
+        )*
+
+        /// Every kind of fact that this build writes.
+        pub fn fact_kinds() -> impl Iterator<Item = FactKind> {
+            [$(crate::$module::Fact::KINDS),*].into_iter().flatten().copied()
+        }
+
+        impl Domain for Booking {
+            type Command = Command;
+            type Fact = Fact;
+            type Outcome = Outcome;
+
+            fn decide(
+                &self,
+                view: &dyn Read,
+                command: &Command,
+                cx: &Context,
+            ) -> Result<Decision<Fact, Outcome>, Rejection> {
+                match command {
+                    $(Command::$name(command) => {
+                        let Decision { facts, outcome } = crate::$module::Rules.decide(view, command, cx)?;
+                        let facts = facts.into_iter().map(Fact::$name).collect();
+                        Ok(Decision { facts, outcome: Outcome::$name(outcome) })
+                    })*
+                }
+            }
+
+            fn apply(&self, view: &mut dyn Write, fact: &Fact, at: At) {
+                match fact {
+                    $(Fact::$name(fact) => crate::$module::Rules.apply(view, fact, at),)*
+                }
+            }
+        }
+
+        impl Recorded for Fact {
+            fn kind(&self) -> u16 {
+                match self {
+                    $(Fact::$name(fact) => fact.kind(),)*
+                }
+            }
+
+            fn version(&self) -> u8 {
+                match self {
+                    $(Fact::$name(fact) => fact.version(),)*
+                }
+            }
+
+            fn encode(&self, out: &mut Vec<u8>) {
+                match self {
+                    $(Fact::$name(fact) => fact.encode(out),)*
+                }
+            }
+
+            fn decode(kind: u16, version: u8, body: &[u8]) -> Result<Self, Undecodable> {
+                match kind {
+                    $($first..=$last => Recorded::decode(kind, version, body).map(Fact::$name),)*
+                    _ => Err(undecodable_fact(kind, version)),
+                }
+            }
+        }
+
+        impl Storable for Outcome {
+            fn store(&self, out: &mut Vec<u8>) {
+                match self {
+                    $(Outcome::$name(outcome) => {
+                        out.push($number);
+                        outcome.store(out);
+                    })*
+                }
+            }
+
+            fn restore(bytes: &[u8]) -> Result<Self, Undecodable> {
+                match bytes.split_first() {
+                    $(Some(($number, bytes)) => Storable::restore(bytes).map(Outcome::$name),)*
+                    _ => Err(Undecodable { what: "an outcome of a domain that this build knows".into() }),
+                }
+            }
+        }
+
+        /// The ranges of the domains' fact kinds.
+        #[cfg(test)]
+        const RANGES: &[(std::ops::RangeInclusive<u16>, &[FactKind])] =
+            &[$(($first..=$last, crate::$module::Fact::KINDS)),*];
+    };
+}
+
+/// The whole product's rules.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Booking;
+
+domains! {
+    /// Who the tenants are, and their API keys.
+    0 Tenants(tenants) facts 1..=99;
+    /// Time on a resource, owned by another system.
+    1 Appointments(appointments) facts 100..=199;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fact_kind_lies_in_its_domains_range_and_is_there_once() {
+        let mut last = 0;
+        for (range, kinds) in RANGES {
+            assert!(*range.start() > last, "{range:?} overlaps the range before it");
+            last = *range.end();
+            assert!(!kinds.is_empty());
+            for (i, kind) in kinds.iter().enumerate() {
+                assert!(range.contains(&kind.kind), "{kind:?} is outside {range:?}");
+                assert!(kinds[..i].iter().all(|other| other.kind != kind.kind), "{kind:?} is there twice");
+            }
+        }
+    }
+
+    #[test]
+    fn facts_and_outcomes_of_unknown_domains_are_named() {
+        let what = "fact 65535 version 1".into();
+        assert_eq!(Fact::decode(u16::MAX, 1, b""), Err(Undecodable { what }));
+        let what = "an outcome of a domain that this build knows".into();
+        assert_eq!(Outcome::restore(&[255, 1]), Err(Undecodable { what }));
+    }
+}
