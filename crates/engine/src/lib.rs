@@ -11,6 +11,7 @@ pub mod batch;
 pub mod clock;
 pub mod command;
 pub mod committer;
+pub mod conformance;
 pub mod engine;
 pub mod flusher;
 pub mod log;

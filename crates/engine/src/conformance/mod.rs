@@ -1,0 +1,3 @@
+//! What every back end must pass, whatever it is made of.
+
+pub mod store;
