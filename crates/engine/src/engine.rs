@@ -28,7 +28,7 @@ use crate::{
     log::{Log, LogError},
     overlay::OVERLAY_BYTES_MAX,
     publish::{Published, Shared},
-    queue::{Queue, Queued},
+    queue::{Pending, Queue, Queued},
     store::Store,
     view::View,
     writer::{Prepared, Writer},
@@ -176,10 +176,18 @@ impl<D: Domain> Engine<D> {
     /// # Errors
     /// [`Unavailable`]: it was not decided, or (only [`Unavailable::Unknown`]) nobody can tell.
     pub async fn submit(&self, envelope: Envelope<D::Command>) -> Result<AnswerOf<D>, Unavailable> {
-        let pending = self.0.queue.push(envelope, self.0.clock.monotonic()).inspect_err(|_| {
+        self.enter(envelope)?.await.unwrap_or(Err(Unavailable::Unknown))
+    }
+
+    /// Enters a command into its tenant's line. The answer arrives durable; a receiver that fails instead
+    /// means [`Unavailable::Unknown`].
+    ///
+    /// # Errors
+    /// [`Unavailable`]: it will not be decided.
+    pub fn enter(&self, envelope: Envelope<D::Command>) -> Result<Pending<D>, Unavailable> {
+        self.0.queue.push(envelope, self.0.clock.monotonic()).inspect_err(|_| {
             self.0.counters.overloaded.fetch_add(1, Ordering::Relaxed);
-        })?;
-        pending.await.unwrap_or(Err(Unavailable::Unknown))
+        })
     }
 
     /// Refuses a command on the caller's own thread, by the same rules against the newest published view,

@@ -116,6 +116,7 @@ impl<D: Domain> Recovery<'_, D> {
             (meta::flushed(&*store), meta::boot(&*store).map(<[u8]>::to_vec), meta::partition(&*store))
         };
         if let Some(flushed) = flushed
+            && !self.boot.is_empty()
             && boot.as_deref() == Some(self.boot)
             && partition == Some(self.partition)
             && flushed.schema == SCHEMA

@@ -1,2 +1,10 @@
-//! Placeholder header.
-fn main() {}
+//! `maitred`: the binary.
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    maitred::cli::run()
+}

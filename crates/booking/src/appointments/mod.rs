@@ -23,7 +23,10 @@
 
 pub mod command;
 pub mod fact;
+pub mod http;
 pub mod rules;
+#[cfg(test)]
+mod tests;
 pub mod view;
 
 pub use command::{

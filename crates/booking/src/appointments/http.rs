@@ -1,0 +1,588 @@
+//! The native API of appointments: `/v1/tenants/{tenant}/appointments…`.
+//!
+//! Handlers translate and nothing else: every rule stands in [`super::rules`].
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use maitred_core::{ChangeId, Position, Seq, TenantNumber, Timestamp};
+use maitred_engine::{Answer, Unavailable, queue::Pending};
+use maitred_web::limits::BATCH_BODY_BYTES_MAX;
+use maitred_web::{
+    AsOf, AtLeast, Attempt, ETag, JsonBody, Limit, Page, Path, Preconditions, Problem, Query, Reply, Time,
+    etag, idempotency,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::command::{Cancel, Command, RESOURCE_DEFAULT, Upsert};
+use super::rules::{Effect, Outcome};
+use super::view::{self, Appointment, Cursor};
+use crate::Booking;
+use crate::app::{Accepted, App, Scope, version_wanted};
+use crate::json::JsonObject;
+use crate::slot::Interval;
+
+/// The most items of one batch.
+pub const BATCH_ITEMS_MAX: usize = 10_000;
+/// How many commands of one batch wait in the queue at once.
+const BATCH_WINDOW: usize = 256;
+
+/// An appointment as its owner sends it.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AppointmentInput {
+    /// On what; `default` if absent.
+    #[schema(min_length = 1, max_length = 128, default = "default")]
+    #[serde(default)]
+    resource: Option<String>,
+    /// The first instant.
+    starts_at: Time,
+    /// The first instant behind it.
+    ends_at: Time,
+    /// When the owner created it; not after `updated_at`.
+    created_at: Time,
+    /// When the owner changed it last; the newest wins.
+    updated_at: Time,
+    /// A title.
+    #[schema(max_length = 200)]
+    #[serde(default)]
+    title: Option<String>,
+    /// Any JSON object of at most 4 KiB.
+    #[schema(value_type = Option<Object>)]
+    #[serde(default)]
+    metadata: Option<Box<RawValue>>,
+}
+
+/// An appointment.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Appointment)]
+pub struct AppointmentBody {
+    id: Uuid,
+    external_id: String,
+    /// Absent knowledge is null: of an id that was cancelled before anything else was known, `resource` and
+    /// the times are.
+    resource: Option<String>,
+    starts_at: Option<Time>,
+    ends_at: Option<Time>,
+    created_at: Option<Time>,
+    updated_at: Time,
+    /// From 1.
+    version: u64,
+    /// When this version was decided here.
+    received_at: Time,
+    title: Option<String>,
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Box<RawValue>>,
+    /// Whether it claims no time any more.
+    cancelled: bool,
+}
+
+impl From<Appointment> for AppointmentBody {
+    fn from(from: Appointment) -> Self {
+        AppointmentBody {
+            id: from.id,
+            external_id: from.external_id,
+            resource: from.resource,
+            starts_at: from.starts_at.map(Time),
+            ends_at: from.ends_at.map(Time),
+            created_at: from.created_at.map(Time),
+            updated_at: Time(from.updated_at),
+            version: from.version,
+            received_at: Time(from.received_at),
+            title: from.title,
+            metadata: from.metadata.map(raw),
+            cancelled: from.cancelled,
+        }
+    }
+}
+
+fn raw(json: String) -> Box<RawValue> {
+    RawValue::from_string(json).expect("what is stored or made here is JSON")
+}
+
+/// What became of a write.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AppointmentAnswer {
+    /// `created`, `updated`, `ignored_stale` or `cancelled`.
+    outcome: &'static str,
+    /// The appointment as it is now.
+    appointment: AppointmentBody,
+}
+
+impl From<Outcome> for AppointmentAnswer {
+    fn from(outcome: Outcome) -> Self {
+        AppointmentAnswer { outcome: outcome.effect.as_str(), appointment: outcome.appointment.into() }
+    }
+}
+
+/// The command of an input.
+///
+/// # Errors
+/// 400 `body-invalid` where `metadata` is no object.
+fn upsert(external_id: String, input: AppointmentInput) -> Result<Upsert, Problem> {
+    let metadata = input.metadata.map(|metadata| JsonObject::parse(metadata.get())).transpose();
+    let metadata = metadata.map_err(|not| {
+        let problem = Problem::new(maitred_web::problem::BODY_INVALID, format!("metadata: {not}."));
+        problem.with_field("/metadata", not.to_string())
+    })?;
+    Ok(Upsert {
+        external_id,
+        resource: input.resource.unwrap_or_else(|| RESOURCE_DEFAULT.to_owned()),
+        starts_at: input.starts_at.0,
+        ends_at: input.ends_at.0,
+        created_at: input.created_at.0,
+        updated_at: input.updated_at.0,
+        title: input.title,
+        metadata,
+        if_version: None,
+        if_none_match_any: false,
+    })
+}
+
+fn outcome(outcome: crate::Outcome) -> Outcome {
+    match outcome {
+        crate::Outcome::Appointments(outcome) => outcome,
+        other => unreachable!("an appointment's command is answered with {other:?}"),
+    }
+}
+
+/// Create an appointment, or change it if `updated_at` is newer than what is known.
+#[utoipa::path(
+    put,
+    path = "/v1/tenants/{tenant}/appointments/{external_id}",
+    tag = "appointments",
+    params(("tenant" = String, Path), ("external_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    request_body = AppointmentInput,
+    responses(
+        (status = 201, description = "It is new", body = AppointmentAnswer),
+        (status = 200, description = "It was changed, or the update was stale and ignored", body = AppointmentAnswer),
+        (status = 409, description = "The time is taken: `conflicts` names by what", body = Problem),
+        (status = 412, body = Problem), (status = 422, body = Problem),
+    )
+)]
+pub async fn put(
+    State(app): State<App>,
+    scope: Scope,
+    Path((_tenant, external_id)): Path<(String, String)>,
+    preconditions: Preconditions,
+    attempt: Attempt,
+    JsonBody { value, bytes }: JsonBody<AppointmentInput>,
+) -> Result<Response, Problem> {
+    let mut command = upsert(external_id, value)?;
+    if preconditions.if_match.is_some() {
+        command.if_version = version_now(&app, &scope, &preconditions, &command.external_id)?;
+    }
+    command.if_none_match_any =
+        preconditions.if_none_match.as_ref().is_some_and(|none| !none.holds(Some(&ETag::version(0))));
+    let idempotency = attempt.identify(scope.caller.actor, &bytes);
+    let accepted = app.submit(scope.who(), idempotency, bytes.len(), Command::Upsert(command)).await?;
+    Ok(answer(accepted))
+}
+
+fn answer(Accepted { outcome: accepted, position, replayed }: Accepted<crate::Outcome>) -> Response {
+    let outcome = outcome(accepted);
+    let status = if outcome.effect == Effect::Created { StatusCode::CREATED } else { StatusCode::OK };
+    let etag = ETag::version(outcome.appointment.version);
+    Reply::new(status, AppointmentAnswer::from(outcome))
+        .at(position)
+        .tagged(etag)
+        .replayed(replayed)
+        .into_response()
+}
+
+fn version_now(
+    app: &App,
+    scope: &Scope,
+    preconditions: &Preconditions,
+    external_id: &str,
+) -> Result<Option<u64>, Problem> {
+    let current = view::get(&app.engine().view(), scope.tenant, external_id, None);
+    version_wanted(preconditions, current.map(|current| current.version))
+}
+
+/// When the owner cancelled it.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct CancelQuery {
+    /// When the owner cancelled it; the newest write wins.
+    updated_at: Time,
+}
+
+/// Cancel an appointment: its time is free, its history stays.
+#[utoipa::path(
+    delete,
+    path = "/v1/tenants/{tenant}/appointments/{external_id}",
+    tag = "appointments",
+    params(("tenant" = String, Path), ("external_id" = String, Path), CancelQuery, ("Idempotency-Key" = Option<String>, Header)),
+    responses(
+        (status = 200, description = "It is cancelled, or the cancellation was stale and ignored", body = AppointmentAnswer),
+        (status = 412, body = Problem),
+    )
+)]
+pub async fn delete(
+    State(app): State<App>,
+    scope: Scope,
+    Path((_tenant, external_id)): Path<(String, String)>,
+    Query(query): Query<CancelQuery>,
+    preconditions: Preconditions,
+    attempt: Attempt,
+) -> Result<Response, Problem> {
+    let if_version = match preconditions.if_match {
+        Some(_) => version_now(&app, &scope, &preconditions, &external_id)?,
+        None => None,
+    };
+    let command = Cancel { external_id, updated_at: query.updated_at.0, if_version };
+    let idempotency = attempt.identify(scope.caller.actor, &[]);
+    let accepted = app.submit(scope.who(), idempotency, 256, Command::Cancel(command)).await?;
+    Ok(answer(accepted))
+}
+
+/// Which past is wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct OneQuery {
+    /// As the system knew it then: an instant or a position.
+    #[serde(default)]
+    as_of: Option<AsOf>,
+}
+
+/// One appointment, cancelled or not.
+#[utoipa::path(
+    get,
+    path = "/v1/tenants/{tenant}/appointments/{external_id}",
+    tag = "appointments",
+    params(("tenant" = String, Path), ("external_id" = String, Path), OneQuery),
+    responses((status = 200, body = AppointmentBody), (status = 304), (status = 404, body = Problem))
+)]
+pub async fn get(
+    State(app): State<App>,
+    scope: Scope,
+    Path((_tenant, external_id)): Path<(String, String)>,
+    Query(query): Query<OneQuery>,
+    at_least: AtLeast,
+    preconditions: Preconditions,
+) -> Result<Response, Problem> {
+    let view = app.view(at_least).await?;
+    let as_of = app.as_of(&view, query.as_of)?;
+    let found = view::get(&view, scope.tenant, &external_id, as_of)
+        .ok_or_else(|| Problem::not_found("appointment of this external id"))?;
+    let etag = ETag::version(found.version);
+    if preconditions.is_fresh(&etag) {
+        return Ok(etag::not_modified(etag));
+    }
+    Ok(Reply::ok(AppointmentBody::from(found)).at(view.position()).tagged(etag).into_response())
+}
+
+/// Which appointments are wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListQuery {
+    /// Those on this resource alone.
+    #[serde(default)]
+    resource: Option<String>,
+    /// Those that end after this instant.
+    #[serde(default)]
+    from: Option<Time>,
+    /// Those that start before this instant.
+    #[serde(default)]
+    to: Option<Time>,
+    /// Those that cover this instant; not together with `from` and `to`.
+    #[serde(default)]
+    at: Option<Time>,
+    /// As the system knew them then: an instant or a position.
+    #[serde(default)]
+    as_of: Option<AsOf>,
+    #[serde(default)]
+    #[param(inline)]
+    limit: Limit,
+    /// Where the last page ended.
+    #[serde(default)]
+    cursor: Option<String>,
+}
+
+impl ListQuery {
+    fn interval(&self) -> Result<Interval, Problem> {
+        match (self.at, self.from, self.to) {
+            (None, from, to) => {
+                if let (Some(from), Some(to)) = (from, to)
+                    && from >= to
+                {
+                    return Err(Problem::query_invalid("to", "to must be after from"));
+                }
+                Ok(Interval { from: from.map(Timestamp::from), to: to.map(Timestamp::from) })
+            }
+            (Some(at), None, None) => Ok(Interval::at(at.0)),
+            _ => Err(Problem::query_invalid("at", "at stands alone, without from and to")),
+        }
+    }
+
+    fn cursors(&self, app: &App, tenant: TenantNumber) -> maitred_web::page::ListCursors {
+        let time = |time: Option<Time>| time.map(|time| time.0.as_micros().to_be_bytes());
+        app.cursors()
+            .of("appointments", tenant)
+            .filtered_by(self.resource.as_deref())
+            .filtered_by(time(self.from))
+            .filtered_by(time(self.to))
+            .filtered_by(time(self.at))
+            .filtered_by(self.as_of.map(|as_of| format!("{as_of:?}")))
+    }
+}
+
+/// The appointments that claim time, by resource, then start.
+#[utoipa::path(
+    get,
+    path = "/v1/tenants/{tenant}/appointments",
+    tag = "appointments",
+    params(("tenant" = String, Path), ListQuery),
+    responses((status = 200, body = Page<AppointmentBody>), (status = 400, body = Problem))
+)]
+pub async fn list(
+    State(app): State<App>,
+    scope: Scope,
+    Query(query): Query<ListQuery>,
+    at_least: AtLeast,
+) -> Result<Response, Problem> {
+    let interval = query.interval()?;
+    let cursors = query.cursors(&app, scope.tenant);
+    let after = query.cursor.as_deref().map(|cursor| cursors.open(cursor)).transpose()?;
+    let view = app.view(at_least).await?;
+    let as_of = app.as_of(&view, query.as_of)?;
+    let wanted = view::Query { resource: query.resource.as_deref(), interval, as_of };
+    let page = view::list(&view, scope.tenant, &wanted, after.as_deref().map(read_cursor), query.limit.get());
+    let items = page.items.into_iter().map(AppointmentBody::from).collect();
+    let next_cursor = page.next.map(|next| cursors.seal(&write_cursor(next)));
+    Ok(Reply::ok(Page { items, next_cursor }).at(view.position()).into_response())
+}
+
+fn write_cursor(cursor: Cursor) -> [u8; 12] {
+    let mut bytes = [0; 12];
+    bytes[..4].copy_from_slice(&cursor.resource.to_be_bytes());
+    bytes[4..].copy_from_slice(&cursor.starts_at.as_micros().to_be_bytes());
+    bytes
+}
+
+fn read_cursor(bytes: &[u8]) -> Cursor {
+    let (resource, starts_at) = bytes.split_at(4);
+    Cursor {
+        resource: u32::from_be_bytes(resource.try_into().expect("sealed by us")),
+        starts_at: Timestamp::from_micros(i64::from_be_bytes(starts_at.try_into().expect("sealed by us"))),
+    }
+}
+
+/// One version of an appointment.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AppointmentVersion {
+    #[serde(flatten)]
+    appointment: AppointmentBody,
+    /// Where it stands in the log: `<partition>.<seq>.<ordinal>`.
+    position: String,
+}
+
+/// Which versions are wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct VersionsQuery {
+    /// Those known then: an instant or a position.
+    #[serde(default)]
+    as_of: Option<AsOf>,
+    #[serde(default)]
+    #[param(inline)]
+    limit: Limit,
+    /// Where the last page ended.
+    #[serde(default)]
+    cursor: Option<String>,
+}
+
+/// Every version of an appointment, the oldest first.
+#[utoipa::path(
+    get,
+    path = "/v1/tenants/{tenant}/appointments/{external_id}/versions",
+    tag = "appointments",
+    params(("tenant" = String, Path), ("external_id" = String, Path), VersionsQuery),
+    responses((status = 200, body = Page<AppointmentVersion>), (status = 404, body = Problem))
+)]
+pub async fn versions(
+    State(app): State<App>,
+    scope: Scope,
+    Path((_tenant, external_id)): Path<(String, String)>,
+    Query(query): Query<VersionsQuery>,
+    at_least: AtLeast,
+) -> Result<Response, Problem> {
+    let cursors = app
+        .cursors()
+        .of("appointment versions", scope.tenant)
+        .filtered_by(Some(&external_id))
+        .filtered_by(query.as_of.map(|as_of| format!("{as_of:?}")));
+    let after = query.cursor.as_deref().map(|cursor| cursors.open(cursor)).transpose()?;
+    let after = after.as_deref().map(read_change);
+    let view = app.view(at_least).await?;
+    let as_of: Option<Seq> = app.as_of(&view, query.as_of)?;
+    let limit = query.limit.get();
+    let mut found = view::versions(&view, scope.tenant, &external_id, after, as_of, limit + 1);
+    if found.is_empty() && after.is_none() {
+        return Err(Problem::not_found("appointment of this external id"));
+    }
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next_cursor = found.last().filter(|_| more).map(|last| cursors.seal(&write_change(last.change)));
+    let partition = view.position().partition;
+    let items = found
+        .into_iter()
+        .map(|found| AppointmentVersion {
+            appointment: found.appointment.into(),
+            position: found.change.to_text(partition),
+        })
+        .collect();
+    Ok(Reply::ok(Page { items, next_cursor }).at(view.position()).into_response())
+}
+
+fn write_change(change: ChangeId) -> [u8; 12] {
+    let mut bytes = [0; 12];
+    bytes[..8].copy_from_slice(&change.seq.to_be_bytes());
+    bytes[8..].copy_from_slice(&change.ordinal.to_be_bytes());
+    bytes
+}
+
+fn read_change(bytes: &[u8]) -> ChangeId {
+    let (seq, ordinal) = bytes.split_at(8);
+    ChangeId {
+        seq: u64::from_be_bytes(seq.try_into().expect("sealed by us")),
+        ordinal: u32::from_be_bytes(ordinal.try_into().expect("sealed by us")),
+    }
+}
+
+/// Many upserts at once.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BatchInput {
+    /// At most 10,000, decided in this order.
+    #[schema(max_items = 10000)]
+    items: Vec<BatchItem>,
+}
+
+/// One upsert of a batch.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BatchItem {
+    /// The owner's id.
+    #[schema(min_length = 1, max_length = 255)]
+    external_id: String,
+    #[serde(default)]
+    resource: Option<String>,
+    starts_at: Time,
+    ends_at: Time,
+    created_at: Time,
+    updated_at: Time,
+    #[serde(default)]
+    title: Option<String>,
+    #[schema(value_type = Option<Object>)]
+    #[serde(default)]
+    metadata: Option<Box<RawValue>>,
+}
+
+/// What became of one item of a batch.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum BatchAnswerItem {
+    /// It was accepted.
+    Accepted(AppointmentAnswer),
+    /// It was refused, or could not be decided; the other items were.
+    Refused {
+        /// `refused`.
+        outcome: &'static str,
+        /// Why.
+        #[schema(value_type = Problem)]
+        problem: Box<RawValue>,
+    },
+}
+
+/// What became of a batch.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BatchAnswer {
+    /// One outcome for each item, in their order.
+    items: Vec<BatchAnswerItem>,
+}
+
+/// Up to 10,000 upserts, in order; each is accepted or refused on its own.
+#[utoipa::path(
+    post,
+    path = "/v1/tenants/{tenant}/appointments/batch",
+    tag = "appointments",
+    params(("tenant" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    request_body = BatchInput,
+    responses((status = 200, body = BatchAnswer), (status = 413, body = Problem))
+)]
+pub async fn batch(
+    State(app): State<App>,
+    scope: Scope,
+    attempt: Attempt,
+    JsonBody { value, bytes }: JsonBody<BatchInput, BATCH_BODY_BYTES_MAX>,
+) -> Result<Response, Problem> {
+    if value.items.len() > BATCH_ITEMS_MAX {
+        let detail =
+            format!("A batch has at most {BATCH_ITEMS_MAX} items; this one has {}.", value.items.len());
+        return Err(Problem::field_refused("/items", detail));
+    }
+    let key = attempt.identify(scope.caller.actor, &bytes);
+    let item_bytes = bytes.len() / value.items.len().max(1);
+    drop(bytes);
+    let mut answers = Vec::with_capacity(value.items.len());
+    let mut pending = std::collections::VecDeque::with_capacity(BATCH_WINDOW);
+    let mut position = None;
+    for (i, item) in value.items.into_iter().enumerate() {
+        if pending.len() == BATCH_WINDOW {
+            let done = pending.pop_front().expect("the window is full");
+            answers.push(settle(done, &mut position).await);
+        }
+        let input = AppointmentInput {
+            resource: item.resource,
+            starts_at: item.starts_at,
+            ends_at: item.ends_at,
+            created_at: item.created_at,
+            updated_at: item.updated_at,
+            title: item.title,
+            metadata: item.metadata,
+        };
+        let key = key.map(|key| idempotency::derived(key, i as u32));
+        let entered = upsert(item.external_id, input)
+            .and_then(|command| Ok(app.enter(scope.who(), key, item_bytes, Command::Upsert(command))?));
+        pending.push_back(entered);
+    }
+    for done in pending {
+        answers.push(settle(done, &mut position).await);
+    }
+    let reply = Reply::ok(BatchAnswer { items: answers });
+    Ok(match position {
+        Some(position) => reply.at(position).into_response(),
+        None => reply.into_response(),
+    })
+}
+
+/// Waits for one item's answer.
+async fn settle(
+    entered: Result<Pending<Booking>, Problem>,
+    position: &mut Option<Position>,
+) -> BatchAnswerItem {
+    let answer = match entered {
+        Ok(pending) => pending.await.unwrap_or(Err(Unavailable::Unknown)).map_err(Problem::from),
+        Err(problem) => Err(problem),
+    };
+    let problem = match answer {
+        Ok(Answer { result, position: at, .. }) => {
+            *position = Some(at);
+            match result {
+                Ok(accepted) => return BatchAnswerItem::Accepted(outcome(accepted).into()),
+                Err(rejection) => rejection.into(),
+            }
+        }
+        Err(problem) => problem,
+    };
+    BatchAnswerItem::Refused { outcome: "refused", problem: raw(problem.to_json(None)) }
+}

@@ -1,0 +1,10 @@
+//! The program: it reads its configuration, assembles storage, engine and routes, and serves.
+//!
+//! Next: [`router`] for the whole API on one page, [`assemble`] for what a server is made of, [`cli`] for
+//! the commands.
+
+pub mod assemble;
+pub mod cli;
+pub mod config;
+pub mod router;
+pub mod serve;

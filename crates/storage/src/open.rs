@@ -1,0 +1,227 @@
+//! A data folder: what a server keeps on its machine, and the only place that chooses back ends.
+//!
+//! ```text
+//!   DIR/lock         held while in use; names the process
+//!   DIR/log/         the log's segments: the truth
+//!   DIR/view/        the view's store: disposable
+//!   DIR/snapshots/   durable copies of the view: disposable
+//!   DIR/keys/        secrets of this folder, mode 0600
+//! ```
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use maitred_engine::log::{Log, LogError};
+use maitred_engine::store::{Store, StoreError};
+use rustix::fs::{FlockOperation, flock};
+
+use crate::disk::RealDisk;
+use crate::log_file::{FileLog, Options, Preparation, Preparer, Report};
+use crate::view_lmdb::{LmdbOptions, LmdbStore};
+
+/// How long the keeper sleeps while the next segment is ready.
+const KEEPER_PAUSE: Duration = Duration::from_millis(50);
+/// How long it sleeps on a disk that is nearly full.
+const KEEPER_PAUSE_FULL: Duration = Duration::from_secs(1);
+
+/// A data folder in use by this process, and by no other.
+#[derive(Debug)]
+pub struct DataFolder {
+    dir: PathBuf,
+    _lock: File,
+}
+
+/// Why a data folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it.
+    #[error("{} is in use by process {holder}; stop that process, or choose another folder with --data", .dir.display())]
+    InUse {
+        /// The folder.
+        dir: PathBuf,
+        /// The id of the process that has it, as far as it could be read.
+        holder: String,
+    },
+    /// The folder or a file in it cannot be made or read.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The log cannot be opened.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The view's store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// An open log, and what was found when it was opened.
+pub struct OpenLog {
+    /// The log, at its tail.
+    pub log: Box<dyn Log>,
+    /// What was found.
+    pub report: Report,
+    /// What prepares the next segment.
+    pub preparer: Preparer<RealDisk>,
+}
+
+impl DataFolder {
+    /// Takes the folder `dir`, which is made where it does not exist.
+    ///
+    /// # Errors
+    /// [`OpenError::InUse`] names the process that has it.
+    pub fn take(dir: &Path) -> Result<Self, OpenError> {
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |source| OpenError::Io { path, source }
+        };
+        fs::create_dir_all(dir).map_err(io(dir))?;
+        let path = dir.join("lock");
+        let mut lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(io(&path))?;
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let mut holder = String::new();
+            let _ = lock.read_to_string(&mut holder); // only for the message
+            let holder = if holder.trim().is_empty() { "(unknown)".into() } else { holder.trim().to_owned() };
+            return Err(OpenError::InUse { dir: dir.to_owned(), holder });
+        }
+        lock.set_len(0).and_then(|()| write!(lock, "{}", std::process::id())).map_err(io(&path))?;
+        Ok(DataFolder { dir: dir.to_owned(), _lock: lock })
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The disk that holds the log.
+    ///
+    /// # Errors
+    /// [`OpenError::Io`].
+    pub fn log_disk(&self) -> Result<RealDisk, OpenError> {
+        self.disk("log")
+    }
+
+    /// The disk that holds the snapshots.
+    ///
+    /// # Errors
+    /// [`OpenError::Io`].
+    pub fn snapshot_disk(&self) -> Result<RealDisk, OpenError> {
+        self.disk("snapshots")
+    }
+
+    fn disk(&self, name: &str) -> Result<RealDisk, OpenError> {
+        let path = self.dir.join(name);
+        RealDisk::new(&path).map_err(|source| OpenError::Io { path, source })
+    }
+
+    /// Opens the log.
+    ///
+    /// # Errors
+    /// [`OpenError::Log`]; see [`FileLog::open`].
+    pub fn open_log(&self, log: u32) -> Result<OpenLog, OpenError> {
+        let opened = FileLog::open(self.log_disk()?, Options { log, ..Options::default() })?;
+        let preparer = opened.log.preparer();
+        Ok(OpenLog { log: Box::new(opened.log), report: opened.report, preparer })
+    }
+
+    /// Opens the view's store. One that was written during another boot of the machine is deleted unread:
+    /// a power cut may have left it in any state, and it is not synced.
+    ///
+    /// # Errors
+    /// [`OpenError::Store`].
+    pub fn open_store(&self, boot: &[u8]) -> Result<Arc<dyn Store>, OpenError> {
+        let (dir, marker) = (self.dir.join("view"), self.dir.join("view.boot"));
+        if boot.is_empty() || fs::read(&marker).ok().as_deref() != Some(boot) {
+            LmdbStore::destroy(&dir)?;
+            fs::write(&marker, boot).map_err(|source| OpenError::Io { path: marker, source })?;
+        }
+        Ok(Arc::new(LmdbStore::open(&dir, LmdbOptions::default())?))
+    }
+
+    /// Opens an empty store beside the view's, for a rebuild that is compared with it.
+    ///
+    /// # Errors
+    /// [`OpenError::Store`].
+    pub fn open_aside(&self) -> Result<Arc<dyn Store>, OpenError> {
+        let dir = self.dir.join("view.aside");
+        LmdbStore::destroy(&dir)?;
+        Ok(Arc::new(LmdbStore::open(&dir, LmdbOptions::default())?))
+    }
+
+    /// A secret of this folder: read, or made from `random` the first time.
+    ///
+    /// # Errors
+    /// [`OpenError::Io`].
+    pub fn secret(&self, name: &str, random: [u8; 32]) -> Result<[u8; 32], OpenError> {
+        let path = self.dir.join("keys");
+        let io = |source| OpenError::Io { path: path.join(name), source };
+        fs::create_dir_all(&path).map_err(io)?;
+        match fs::read(path.join(name)) {
+            Ok(bytes) => bytes.try_into().map_err(|_| io(io::Error::other("the file must have 32 bytes"))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path.join(name));
+                made.and_then(|mut file| file.write_all(&random).and_then(|()| file.sync_all())).map_err(io)?;
+                Ok(random)
+            }
+            Err(error) => Err(io(error)),
+        }
+    }
+}
+
+/// Names this boot of the machine.
+pub fn boot_id() -> Vec<u8> {
+    // Without the file no store can be trusted: an empty id matches none.
+    fs::read("/proc/sys/kernel/random/boot_id").map(|id| id.trim_ascii().to_vec()).unwrap_or_default()
+}
+
+/// The thread that prepares the log's next segment.
+#[derive(Debug)]
+pub struct Keeper {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Keeper {
+    /// Starts it. `on_broken` is called once when the log cannot be trusted any more.
+    pub fn start(preparer: Preparer<RealDisk>, on_broken: impl Fn(&LogError) + Send + 'static) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let run = move || {
+            while !stopped.load(Ordering::Relaxed) {
+                match preparer.step() {
+                    Ok(Preparation::Advanced) => {}
+                    Ok(Preparation::Ready) => thread::sleep(KEEPER_PAUSE),
+                    Ok(Preparation::NearlyFull) => thread::sleep(KEEPER_PAUSE_FULL),
+                    Err(error @ LogError::Broken(_)) => return on_broken(&error),
+                    Err(error) => {
+                        tracing::warn!(error = %error, "the next segment cannot be prepared; trying again");
+                        thread::sleep(KEEPER_PAUSE_FULL);
+                    }
+                }
+            }
+        };
+        let thread = thread::Builder::new().name("maitred-keeper".into()).spawn(run);
+        Keeper { stop, thread: thread.expect("a thread can be started") }
+    }
+
+    /// Ends it.
+    pub fn stop(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = self.thread.join(); // a panic was reported by the thread itself
+    }
+}
