@@ -312,3 +312,82 @@ const fn after(at: Timestamp) -> Timestamp {
 fn before(at: Timestamp, micros: u64) -> Timestamp {
     Timestamp::from_micros(at.as_micros().saturating_sub_unsigned(micros))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::MemoryView;
+
+    const OWNER: RecordId = RecordId { tenant: TenantNumber(1), kind: Kind::Appointment, id: 5 };
+    const OTHER: RecordId = RecordId { id: 6, ..OWNER };
+
+    fn at(hour: i64) -> Timestamp {
+        Timestamp::from_millis(hour * 3_600_000)
+    }
+
+    fn claim(owner: RecordId, starts_at: i64, ends_at: i64, since: Seq) -> Claim {
+        let since = ChangeId { seq: since, ordinal: 0 };
+        let (starts_at, ends_at) = (at(starts_at), at(ends_at));
+        Claim { resource: 1, starts_at, ends_at, kind: owner.kind, id: owner.id, since }
+    }
+
+    #[test]
+    fn an_owner_of_several_claims_is_never_in_its_own_way() {
+        let mut view = MemoryView::default();
+        for (owner, hour) in [(OTHER, 0), (OWNER, 2), (OWNER, 4), (OWNER, 6)] {
+            put(&mut view, OWNER.tenant, &claim(owner, hour, hour + 2, 1));
+        }
+        let free = |owner, from, to| is_free(&view, owner, 1, at(from), at(to));
+        assert!(free(OWNER, 2, 9));
+        assert!(!free(OWNER, 1, 9));
+        assert!(!free(OTHER, 7, 9));
+        assert!(free(OTHER, 0, 2));
+        let same_id = RecordId { kind: Kind::Tenant, ..OWNER };
+        assert!(!free(same_id, 2, 4), "another kind's record of the same id is another owner");
+        let (in_it, more) = in_the_way(&view, OTHER, 1, at(1), at(7), 2);
+        assert_eq!((in_it, more), (vec![claim(OWNER, 2, 4, 1), claim(OWNER, 4, 6, 1)], true));
+        let (in_it, more) = in_the_way(&view, OWNER, 1, at(1), at(7), 2);
+        assert_eq!((in_it, more), (vec![claim(OTHER, 0, 2, 1)], false));
+    }
+
+    #[test]
+    fn the_past_is_found_through_any_number_of_later_moves() {
+        let mut view = MemoryView::default();
+        let moves = VISITS_MAX as i64 * 2;
+        let long = claim(OTHER, 0, moves, 1);
+        put(&mut view, OWNER.tenant, &long);
+        end(&mut view, OTHER, 1, long.starts_at, ChangeId { seq: 2, ordinal: 0 });
+        for hour in 1..moves {
+            let seq = hour as Seq + 1;
+            put(&mut view, OWNER.tenant, &claim(OWNER, hour, hour + 1, seq));
+            end(&mut view, OWNER, 1, at(hour), ChangeId { seq: seq + 1, ordinal: 0 });
+        }
+        // All that stood after the first batch is the long one; the last hour of it lies behind every move.
+        let interval = Interval::new(at(moves - 1), at(moves));
+        let mut behind = None;
+        let mut found = Vec::new();
+        let mut reads = 0;
+        loop {
+            let standing = standing(&view, OWNER.tenant, 1, interval, Some(1), behind, 10);
+            assert!(standing.visits <= VISITS_MAX + 1);
+            reads += 1;
+            found.extend(standing.claims);
+            behind = standing.through;
+            if behind.is_none() {
+                break;
+            }
+        }
+        assert_eq!((found, reads), (vec![long], 2));
+        // A batch later each move stood alone.
+        let late = standing(&view, OWNER.tenant, 1, Interval::ALL, Some(3), Some(at(1)), 10);
+        assert_eq!(late.claims, [claim(OWNER, 2, 3, 3)]);
+    }
+
+    #[test]
+    #[should_panic(expected = "a record ends its own claims only")]
+    fn nobody_ends_the_claim_of_another() {
+        let mut view = MemoryView::default();
+        put(&mut view, OWNER.tenant, &claim(OWNER, 0, 1, 1));
+        end(&mut view, OTHER, 1, at(0), ChangeId { seq: 2, ordinal: 0 });
+    }
+}

@@ -83,8 +83,12 @@ pub struct World<D> {
     pub seq: Seq,
     /// The last batch's timestamp.
     pub timestamp: Timestamp,
+    log: Vec<Logged>,
     commands: u64,
 }
+
+/// A fact as the log keeps it: where, kind, version, body.
+type Logged = (At, u16, u8, Vec<u8>);
 
 impl<D: Domain> World<D>
 where
@@ -94,7 +98,7 @@ where
     /// An empty world in which the first batch is decided one second after the epoch.
     pub fn new(domain: D) -> Self {
         let timestamp = Timestamp::from_millis(0);
-        World { domain, view: MemoryView::default(), seq: 0, timestamp, commands: 0 }
+        World { domain, view: MemoryView::default(), seq: 0, timestamp, log: Vec::new(), commands: 0 }
     }
 
     /// One command in a batch of its own.
@@ -126,7 +130,12 @@ where
         let decision = self.domain.decide(&self.view, command, &cx)?;
         for fact in &decision.facts {
             let at = At { tenant, seq: self.seq, ordinal: *ordinal, timestamp };
-            self.domain.apply(&mut self.view, &through_the_log(fact), at);
+            let mut body = Vec::new();
+            fact.encode(&mut body);
+            let logged = (at, fact.kind(), fact.version(), body);
+            assert_eq!(&read::<D::Fact>(&logged), fact, "a fact comes back from the log as it was decided");
+            self.domain.apply(&mut self.view, fact, at);
+            self.log.push(logged);
             *ordinal += 1;
         }
         let mut stored = Vec::new();
@@ -134,16 +143,17 @@ where
         assert_eq!(D::Outcome::restore(&stored).as_ref(), Ok(&decision.outcome));
         Ok((decision.facts, decision.outcome))
     }
+
+    /// The view that the log gives, from the start.
+    pub fn replay(&self) -> MemoryView {
+        let mut view = MemoryView::default();
+        for logged in &self.log {
+            self.domain.apply(&mut view, &read::<D::Fact>(logged), logged.0);
+        }
+        view
+    }
 }
 
-/// What a reader of the log gets for `fact`.
-///
-/// # Panics
-/// When that is not the fact that was written.
-pub fn through_the_log<F: Recorded + Debug + PartialEq>(fact: &F) -> F {
-    let mut body = Vec::new();
-    fact.encode(&mut body);
-    let read = F::decode(fact.kind(), fact.version(), &body).expect("what was just written can be read");
-    assert_eq!(&read, fact);
-    read
+fn read<F: Recorded>((_, kind, version, body): &Logged) -> F {
+    F::decode(*kind, *version, body).expect("what was written can be read")
 }

@@ -11,7 +11,7 @@ use super::fact::{Details, Fact, ResourceNamed, State};
 use super::view::{self, Appointment, Found};
 use crate::encoding;
 use crate::name::{self, Counter, NameKind};
-use crate::record::{self, ChangeType};
+use crate::record::{self, ChangeType, RecordId};
 use crate::slot::{self, Claim, ResourceNumber};
 use crate::violation::refuse_any;
 
@@ -85,7 +85,8 @@ impl Domain for Rules {
 
 fn upsert(view: &dyn Read, command: &Upsert, cx: &Context) -> Decided {
     refuse_any(&validate(command))?;
-    let found = view::find(view, cx.tenant, &command.external_id)?;
+    let record = view::record_id(cx.tenant, &command.external_id);
+    let found = view::find(view, record, &command.external_id)?;
     check_version(&found, command.if_version)?;
     if command.if_none_match_any && found.is_some() {
         let detail = "There is an appointment of this external id already.";
@@ -98,7 +99,7 @@ fn upsert(view: &dyn Read, command: &Upsert, cx: &Context) -> Decided {
     }
     let known = name::number(view, cx.tenant, NameKind::Resource, &command.resource)?;
     if let Some(resource) = known {
-        check_free(view, cx.tenant, resource, command)?;
+        check_free(view, record, resource, command)?;
     }
 
     let mut facts = Vec::with_capacity(2);
@@ -133,7 +134,8 @@ fn upsert(view: &dyn Read, command: &Upsert, cx: &Context) -> Decided {
 /// Cancels once more what is cancelled already, if it is newer: a write older than the last word stays stale.
 fn cancel(view: &dyn Read, command: &Cancel, cx: &Context) -> Decided {
     refuse_any(&validate_external_id(&command.external_id))?;
-    let found = view::find(view, cx.tenant, &command.external_id)?;
+    let record = view::record_id(cx.tenant, &command.external_id);
+    let found = view::find(view, record, &command.external_id)?;
     check_version(&found, command.if_version)?;
     let state = match &found {
         Some(found) if found.state.updated_at >= command.updated_at => {
@@ -166,17 +168,17 @@ fn check_version(found: &Option<Found<'_>>, if_version: Option<u64>) -> Result<(
 
 fn check_free(
     view: &dyn Read,
-    tenant: TenantNumber,
+    record: RecordId,
     resource: ResourceNumber,
     command: &Upsert,
 ) -> Result<(), Rejection> {
-    let own = view::record_id(tenant, &command.external_id);
-    if slot::is_free(view, own, resource, command.starts_at, command.ends_at) {
+    let (starts_at, ends_at) = (command.starts_at, command.ends_at);
+    if slot::is_free(view, record, resource, starts_at, ends_at) {
         return Ok(());
     }
-    let (claims, more) =
-        slot::in_the_way(view, own, resource, command.starts_at, command.ends_at, CONFLICTS_MAX);
-    let conflicts: Vec<_> = claims.iter().map(|claim| conflict(view, tenant, claim, command)).collect();
+    let (claims, more) = slot::in_the_way(view, record, resource, starts_at, ends_at, CONFLICTS_MAX);
+    let conflicts: Vec<_> =
+        claims.iter().map(|claim| conflict(view, record.tenant, claim, command)).collect();
     let detail = "The time range is not available: it overlaps with other appointments on this resource.";
     let conflicts = serde_json::to_string(&conflicts).expect("texts become JSON");
     Err(Rejection::conflict("time-range-unavailable", detail)

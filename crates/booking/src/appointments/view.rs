@@ -231,16 +231,16 @@ pub(super) struct Found<'a> {
     pub(super) state: State<&'a str>,
 }
 
-/// The current version of an external id.
+/// The current version of an external id, whose record is `record`.
 ///
 /// # Errors
 /// `id-collision` when another external id of the same hash is there.
 pub(super) fn find<'a>(
     view: &'a dyn Read,
-    tenant: TenantNumber,
+    record: RecordId,
     external_id: &str,
 ) -> Result<Option<Found<'a>>, Rejection> {
-    let Some(version) = record::current(view, record_id(tenant, external_id)) else { return Ok(None) };
+    let Some(version) = record::current(view, record) else { return Ok(None) };
     let state = version.decode::<State<&str>>();
     if state.external_id != external_id {
         return Err(name::collision());

@@ -17,14 +17,16 @@
 //! | `api-key-not-found` | absent | the tenant has no such key |
 //! | `version-mismatch` | precondition | `if_version` is not the current version |
 //! | (accepted) | | `automatic`, and the alias leads to an open tenant: that one is answered |
+//! | `id-taken` | conflict | there is a key of this id |
 //! | `id-collision` | conflict | another text has the hash of this name, or another secret the start of this hash |
 //! | `slug-taken`, `alias-taken` | conflict | it leads to another tenant, open or closed |
-//! | `id-taken` | conflict | there is a key of this id |
 //! | `too-many-automatic-tenants`, `too-many-api-keys` | too many | the limit is reached |
 
 pub mod command;
 pub mod fact;
 pub mod rules;
+#[cfg(test)]
+mod tests;
 pub mod view;
 
 pub use command::{
