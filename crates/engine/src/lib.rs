@@ -20,8 +20,10 @@ pub mod overlay;
 pub mod publish;
 pub mod queue;
 pub mod recovery;
+pub mod snapshot_file;
 pub mod store;
 pub mod view;
+pub mod view_hash;
 pub mod writer;
 
 pub use command::{Answer, AnswerOf, Envelope, Unavailable};
