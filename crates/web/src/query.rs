@@ -11,8 +11,10 @@ use std::fmt::{self, Display};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use percent_encoding::percent_decode;
-use serde::de::value::{CowStrDeserializer, MapDeserializer, SeqDeserializer};
-use serde::de::{self, DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
+use serde::de::value::{CowStrDeserializer, MapAccessDeserializer, SeqDeserializer};
+use serde::de::{
+    self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, Visitor,
+};
 use serde::forward_to_deserialize_any;
 
 use crate::Problem;
@@ -43,9 +45,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
 /// # Errors
 /// 400 `query-invalid`, naming the parameter.
 pub fn parse<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
-    let parameters = group(query)?.into_iter();
-    let pairs = parameters.map(|Parameter { name, values }| (Name(name.clone()), Values { name, values }));
-    T::deserialize(MapDeserializer::new(pairs)).map_err(|Refusal { parameter, detail }| match parameter {
+    let parameters = Parameters { rest: group(query)?.into_iter(), next: None };
+    let reader = MapAccessDeserializer::new(parameters);
+    T::deserialize(reader).map_err(|Refusal { parameter, detail }| match parameter {
         Some(parameter) => Problem::query_invalid(parameter, detail),
         None => Problem::new(QUERY_INVALID, detail),
     })
@@ -76,8 +78,8 @@ fn group(query: &str) -> Result<Vec<Parameter<'_>>, Problem> {
     Ok(parameters)
 }
 
-/// Undoes percent-encoding, and `+` for a blank.
-fn decode(text: &str) -> Option<Cow<'_, str>> {
+/// Undoes percent-encoding, and `+` for a blank; `None` where the result is not UTF-8.
+pub fn decode(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('+') {
         return percent_decode(text.as_bytes()).decode_utf8().ok();
     }
@@ -96,6 +98,10 @@ struct Refusal {
 impl Refusal {
     fn about(parameter: &str, detail: impl Into<String>) -> Self {
         Refusal { parameter: Some(parameter.to_owned()), detail: detail.into() }
+    }
+
+    fn because(detail: &str) -> Self {
+        Refusal { parameter: None, detail: detail.to_owned() }
     }
 }
 
@@ -125,36 +131,40 @@ impl de::Error for Refusal {
     }
 }
 
-/// The name of a parameter.
-struct Name<'a>(Cow<'a, str>);
+/// The parameters as a map. Whatever is wrong with a value is told under its parameter's name.
+struct Parameters<'a> {
+    rest: std::vec::IntoIter<Parameter<'a>>,
+    next: Option<Parameter<'a>>,
+}
 
-impl<'a> IntoDeserializer<'_, Refusal> for Name<'a> {
-    type Deserializer = CowStrDeserializer<'a, Refusal>;
-    fn into_deserializer(self) -> Self::Deserializer {
-        CowStrDeserializer::new(self.0)
+impl<'de> MapAccess<'de> for Parameters<'_> {
+    type Error = Refusal;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Refusal> {
+        self.next = self.rest.next();
+        let Some(Parameter { name, .. }) = &self.next else { return Ok(None) };
+        seed.deserialize(CowStrDeserializer::new(Cow::Borrowed(name))).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Refusal> {
+        let Parameter { name, values } = self.next.take().expect("serde asks for the key first");
+        seed.deserialize(Values(values)).map_err(|Refusal { parameter, detail }| Refusal {
+            parameter: parameter.or_else(|| Some(name.into_owned())),
+            detail,
+        })
     }
 }
 
 /// What a field is read from: all values of one parameter.
-struct Values<'a> {
-    name: Cow<'a, str>,
-    values: Vec<Cow<'a, str>>,
-}
+struct Values<'a>(Vec<Cow<'a, str>>);
 
 impl<'a> Values<'a> {
-    fn named(name: &str) -> impl FnOnce(Refusal) -> Refusal {
-        move |refusal| match refusal.parameter {
-            None => Refusal::about(name, refusal.detail),
-            Some(_) => refusal,
-        }
-    }
-
     /// The value, when there is one alone.
-    fn one(self) -> Result<(Cow<'a, str>, Cow<'a, str>), Refusal> {
-        let Values { name, mut values } = self;
+    fn one(self) -> Result<Cow<'a, str>, Refusal> {
+        let Values(mut values) = self;
         match (values.pop(), values.is_empty()) {
-            (Some(value), true) => Ok((name, value)),
-            _ => Err(Refusal::about(&name, "given more than once.")),
+            (Some(value), true) => Ok(value),
+            _ => Err(Refusal::because("given more than once.")),
         }
     }
 }
@@ -169,9 +179,8 @@ impl IntoDeserializer<'_, Refusal> for Values<'_> {
 macro_rules! parsed {
     ($($method:ident $visit:ident $type:ty: $what:literal)*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
-            let (name, value) = self.one()?;
-            let value = value.parse::<$type>().map_err(|_| Refusal::about(&name, concat!($what, " is expected.")))?;
-            visitor.$visit(value).map_err(Values::named(&name))
+            let value = self.one()?.parse::<$type>();
+            visitor.$visit(value.map_err(|_| Refusal::because(concat!($what, " is expected.")))?)
         }
     )*};
 }
@@ -180,8 +189,7 @@ impl<'de> Deserializer<'de> for Values<'_> {
     type Error = Refusal;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
-        let (name, value) = self.one()?;
-        visitor.visit_str(&value).map_err(Values::named(&name))
+        visitor.visit_str(&self.one()?)
     }
 
     parsed! {
@@ -210,20 +218,17 @@ impl<'de> Deserializer<'de> for Values<'_> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
-        let Values { name, values } = self;
-        let each = values.into_iter().map(|value| Values { name: name.clone(), values: vec![value] });
-        visitor.visit_seq(SeqDeserializer::new(each)).map_err(Values::named(&name))
+        let Values(values) = self;
+        visitor.visit_seq(SeqDeserializer::new(values.into_iter().map(|value| Values(vec![value]))))
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
         self,
-        enum_name: &'static str,
+        name: &'static str,
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Refusal> {
-        let (name, value) = self.one()?;
-        let reader = CowStrDeserializer::<Refusal>::new(value);
-        reader.deserialize_enum(enum_name, variants, visitor).map_err(Values::named(&name))
+        CowStrDeserializer::<Refusal>::new(self.one()?).deserialize_enum(name, variants, visitor)
     }
 
     forward_to_deserialize_any! {

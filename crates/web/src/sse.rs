@@ -60,12 +60,7 @@ pub fn stream<S>(events: S) -> Response
 where
     S: Stream<Item = Bytes> + Send + 'static,
 {
-    let body = Events {
-        events,
-        first: Some(format!("retry: {}\n\n", RECONNECT_AFTER.as_millis()).into()),
-        silence: tokio::time::sleep(KEEP_ALIVE),
-    };
-    let mut response = Response::new(Body::from_stream(body));
+    let mut response = Response::new(Body::from_stream(Events::new(events, KEEP_ALIVE)));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -79,8 +74,16 @@ pin_project! {
         #[pin]
         events: S,
         first: Option<Bytes>,
+        keep_alive: Duration,
         #[pin]
         silence: Sleep,
+    }
+}
+
+impl<S> Events<S> {
+    fn new(events: S, keep_alive: Duration) -> Self {
+        let first = format!("retry: {}\n\n", RECONNECT_AFTER.as_millis()).into();
+        Events { events, first: Some(first), keep_alive, silence: tokio::time::sleep(keep_alive) }
     }
 }
 
@@ -100,7 +103,7 @@ impl<S: Stream<Item = Bytes>> Stream for Events<S> {
                 Poll::Ready(()) => Bytes::from_static(b":\n\n"),
             },
         };
-        this.silence.reset(Instant::now() + KEEP_ALIVE);
+        this.silence.reset(Instant::now() + *this.keep_alive);
         Poll::Ready(Some(Ok(next)))
     }
 }
@@ -139,5 +142,29 @@ impl<S: Send + Sync> FromRequestParts<S> for LastEventId {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         LastEventId::parse(&parts.headers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn silence_is_broken_by_a_comment_again_and_again() {
+        let silent = futures_util::stream::pending();
+        let mut events = Box::pin(Events::new(silent, Duration::from_millis(1)));
+        let mut next = async || events.next().await.expect("endless").expect("infallible");
+        assert_eq!(next().await, "retry: 2000\n\n");
+        assert_eq!(next().await, ":\n\n");
+        assert_eq!(next().await, ":\n\n");
+    }
+
+    #[tokio::test]
+    async fn an_event_comes_before_a_comment_that_is_due() {
+        let events = futures_util::stream::iter([Bytes::from_static(b"a"), Bytes::from_static(b"b")]);
+        let events = Events::new(events, Duration::ZERO).map(|event| event.expect("infallible"));
+        assert_eq!(events.collect::<Vec<_>>().await, ["retry: 2000\n\n", "a", "b"]);
     }
 }
