@@ -1,0 +1,218 @@
+//! What the file log needs of a disk: one folder of files, and every effect the log has on the world.
+//!
+//! [`RealDisk`] is the operating system's; tests and the simulation put a disk here that loses, reorders
+//! and tears whatever was not synced. Nothing behind this trait starts a thread or reads a clock.
+//!
+//! Invariants that an implementation keeps:
+//! - what [`DiskFile::sync_data`] returned `Ok` for survives a power cut, and the file's length with it;
+//! - a name is durable once [`Disk::sync_dir`] returned `Ok` after the call that made it;
+//! - a sector ([`SECTOR_BYTES`]) is written whole or not at all. Larger writes may be torn at sectors.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// The largest unit that a disk writes whole or not at all.
+pub const SECTOR_BYTES: usize = 512;
+
+/// One folder, whose files are named by plain names without separators.
+pub trait Disk: Send + Sync + 'static {
+    /// An open file of this disk.
+    type File: DiskFile;
+
+    /// Creates an empty file and opens it to read and write.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when there is one, and whatever the disk says.
+    fn create(&self, name: &str) -> io::Result<Self::File>;
+
+    /// Opens an existing file to read and write.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none, and whatever the disk says.
+    fn open(&self, name: &str) -> io::Result<Self::File>;
+
+    /// The names of the folder's files, ascending.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    fn list(&self) -> io::Result<Vec<String>>;
+
+    /// Gives a file another name, atomically. The caller has made sure that no file has that name.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Removes a file's name.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Makes every create, rename and remove so far durable.
+    ///
+    /// # Errors
+    /// Whatever the disk says. After an error nothing is known, and trying again proves nothing.
+    fn sync_dir(&self) -> io::Result<()>;
+
+    /// How many bytes may still be written to this disk.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    fn free_bytes(&self) -> io::Result<u64>;
+
+    /// The name as an operator would look for it.
+    fn full_name(&self, name: &str) -> String;
+}
+
+/// An open file. Reads and writes name their offset, so that a handle may be shared.
+pub trait DiskFile: Send + Sync + 'static {
+    /// The file's length in bytes.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    fn length(&self) -> io::Result<u64>;
+
+    /// Fills `bytes` from `offset` on.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` when the file ends before, and whatever the disk says.
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()>;
+
+    /// Writes all of `bytes` at `offset`, and makes the file longer where that reaches past its end.
+    ///
+    /// # Errors
+    /// Whatever the disk says; any part may have been written.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Makes everything written so far durable (fdatasync).
+    ///
+    /// # Errors
+    /// Whatever the disk says. After an error nothing is known, and trying again proves nothing: the
+    /// system may have marked the pages clean without having written them.
+    fn sync_data(&self) -> io::Result<()>;
+
+    /// Forgets what memory holds of this file beyond what was synced, so that reads show what the disk
+    /// itself has. Only called after a successful [`DiskFile::sync_data`].
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    fn drop_cache(&self) -> io::Result<()>;
+}
+
+/// A folder of the operating system.
+#[derive(Debug, Clone)]
+pub struct RealDisk {
+    folder: PathBuf,
+}
+
+impl RealDisk {
+    /// The folder at `folder`, created durably where it does not exist.
+    ///
+    /// # Errors
+    /// Whatever the operating system says.
+    pub fn new(folder: impl Into<PathBuf>) -> io::Result<Self> {
+        let folder = std::path::absolute(folder.into())?;
+        create_durably(&folder)?;
+        Ok(RealDisk { folder })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        debug_assert!(!name.contains('/'), "a disk is one folder");
+        self.folder.join(name)
+    }
+}
+
+impl Disk for RealDisk {
+    type File = File;
+
+    fn create(&self, name: &str) -> io::Result<File> {
+        OpenOptions::new().read(true).write(true).create_new(true).open(self.path(name))
+    }
+
+    fn open(&self, name: &str) -> io::Result<File> {
+        OpenOptions::new().read(true).write(true).open(self.path(name))
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.folder)? {
+            // A name that is no text is none of ours.
+            if let Ok(name) = entry?.file_name().into_string() {
+                names.push(name);
+            }
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        std::fs::rename(self.path(from), self.path(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        std::fs::remove_file(self.path(name))
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        File::open(&self.folder)?.sync_all()
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(&self.folder)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    fn full_name(&self, name: &str) -> String {
+        self.path(name).display().to_string()
+    }
+}
+
+impl DiskFile for File {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        self.read_exact_at(bytes, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.write_all_at(bytes, offset)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        File::sync_data(self)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn drop_cache(&self) -> io::Result<()> {
+        Ok(rustix::fs::fadvise(self, 0, None, rustix::fs::Advice::DontNeed)?)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn drop_cache(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A folder's name stands in its parent, so each new folder's parent is synced too.
+fn create_durably(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let parent = folder.parent().ok_or(io::ErrorKind::NotFound)?;
+    create_durably(parent)?;
+    match std::fs::create_dir(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    File::open(parent)?.sync_all()
+}
+
+/// Whether an error says that there is no room, rather than that something broke.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
