@@ -3,7 +3,7 @@
 //!
 //! A B+tree whose nodes are shared between the writer and its frozen views, and copied when the writer
 //! first touches them afterwards. Leaves hold whole keys and places of values, no pointers, so that
-//! copying one is a memcpy; values stand in an append-only [`arena`].
+//! copying one is a memcpy; values stand in an append-only `arena`.
 //!
 //! Invariants: a frozen view never changes. Nothing is ever removed (a removal is a tombstone), so no
 //! leaf but that of an empty tree is empty. Freezing costs no more than closing a chunk of the arena.

@@ -6,7 +6,7 @@
 //! - No `WRITE_MAP`: a full disk is then an error of `write`, not a fault on a page.
 //! - A snapshot keeps the pages of its moment, so one that is held for long makes the file grow.
 //!
-//! Next: [`snapshot`] for reading; [`write_back`] for how what was written reaches the disk.
+//! Next: `snapshot.rs` for reading; `write_back.rs` for how what was written reaches the disk.
 
 mod snapshot;
 mod write_back;
