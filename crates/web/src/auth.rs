@@ -6,7 +6,7 @@
 //! - No secret has a `Debug` or `Display` form, and none enters a log.
 //! - A caller's tenant bounds everything it may do; only `admin` has none.
 //!
-//! Looking a key up, and checking a user's token, is the program's part: this module knows no view.
+//! Finding a key and checking a user's token is the program's part, by [`Known`]: this module knows no view.
 
 use std::fmt;
 
@@ -114,6 +114,41 @@ impl Credentials {
             (Some(credentials), None) => Ok(credentials),
             _ => Err(Problem::credentials_invalid()),
         }
+    }
+}
+
+/// Whom the program knows: it looks keys up in a view, and verifies users' tokens.
+pub trait Known {
+    /// The live key with this hash, if there is one.
+    fn key(&self, hash: &KeyHash) -> Option<KnownKey>;
+    /// Who holds this token, if it is valid now.
+    fn token(&self, token: &str) -> Option<Caller>;
+}
+
+/// An API key as it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownKey {
+    /// Its whole hash, whatever part of it the index is by.
+    pub hash: KeyHash,
+    /// Who presents it.
+    pub caller: Caller,
+}
+
+impl Credentials {
+    /// Who presents these credentials; nobody in particular where there are none.
+    ///
+    /// # Errors
+    /// 401 `credentials-invalid` for a key or token that is not known.
+    pub fn authenticate(&self, known: &impl Known) -> Result<Caller, Problem> {
+        let caller = match self {
+            Credentials::None => Some(Caller::ANONYMOUS),
+            Credentials::ApiKey(key) => {
+                let hash = key.hash();
+                known.key(&hash).filter(|found| found.hash == hash).map(|found| found.caller)
+            }
+            Credentials::Token(token) => known.token(token),
+        };
+        caller.ok_or_else(Problem::credentials_invalid)
     }
 }
 

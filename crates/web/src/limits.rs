@@ -80,7 +80,7 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        TimeoutFuture { inner: self.inner.call(request), sleep: tokio::time::sleep(self.after) }
+        TimeoutFuture { inner: self.inner.call(request), after: self.after, sleep: None }
     }
 }
 
@@ -90,8 +90,10 @@ pin_project! {
     pub struct TimeoutFuture<F> {
         #[pin]
         inner: F,
+        after: Duration,
+        // None until the answer turns out not to be there at once.
         #[pin]
-        sleep: Sleep,
+        sleep: Option<Sleep>,
     }
 }
 
@@ -102,11 +104,14 @@ where
     type Output = Result<Response, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        // The answer first: the timer is not even registered when it is there at once.
+        let mut this = self.project();
         if let Poll::Ready(result) = this.inner.poll(cx) {
             return Poll::Ready(result);
         }
-        this.sleep.poll(cx).map(|()| Ok(Problem::request_timeout().into_response()))
+        if this.sleep.is_none() {
+            this.sleep.set(Some(tokio::time::sleep(*this.after)));
+        }
+        let sleep = this.sleep.as_pin_mut().expect("it was just set");
+        sleep.poll(cx).map(|()| Ok(Problem::request_timeout().into_response()))
     }
 }
