@@ -216,3 +216,35 @@ fn create_durably(folder: &Path) -> io::Result<()> {
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_real_folder_keeps_the_contract() {
+        let parent = std::env::temp_dir().join(format!("maitred-disk-{}", std::process::id()));
+        let disk = RealDisk::new(parent.join("a/b")).unwrap();
+        let file: Box<dyn DiskFile> = Box::new(disk.create("one").unwrap());
+        assert_eq!(disk.create("one").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(disk.open("two").unwrap_err().kind(), io::ErrorKind::NotFound);
+
+        file.write_at(b"later", 3).unwrap();
+        file.sync_data().unwrap();
+        file.drop_cache().unwrap();
+        let mut bytes = [9; 8];
+        file.read_at(&mut bytes, 0).unwrap();
+        assert_eq!((&bytes, file.length().unwrap()), (b"\0\0\0later", 8));
+        assert_eq!(file.read_at(&mut bytes, 1).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+
+        drop(disk.create("three").unwrap());
+        disk.rename("one", "two").unwrap();
+        disk.sync_dir().unwrap();
+        assert_eq!(disk.list().unwrap(), ["three", "two"]);
+        disk.remove("two").unwrap();
+        assert_eq!(disk.list().unwrap(), ["three"]);
+        assert!(disk.free_bytes().unwrap() > 0);
+        assert_eq!(disk.full_name("x"), parent.join("a/b/x").display().to_string());
+        std::fs::remove_dir_all(parent).unwrap();
+    }
+}

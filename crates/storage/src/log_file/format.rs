@@ -87,7 +87,7 @@ impl SegmentHeader {
         }
         let format = u16::from_le_bytes([sector[8], sector[9]]);
         if format == 0 || format > FORMAT {
-            return Err(format!("segment format {format} is newer than this build knows"));
+            return Err(format!("this build does not know segment format {format}"));
         }
         Ok(SegmentHeader {
             log: u32_at(sector, 12),
@@ -254,6 +254,30 @@ mod tests {
             for against in 0..16 {
                 assert!((first ^ stamp(against, false)).count_ones() >= 2);
             }
+        }
+    }
+
+    #[test]
+    fn a_batch_longer_than_any_is_no_batch() {
+        let mut frame = Vec::new();
+        encode_frame(1, &vec![1; SEALED_BYTES_MAX], &mut frame);
+        assert_eq!(decode_frame_header(&frame[..SECTOR_BYTES], 1), Ok(SEALED_BYTES_MAX));
+        assert_eq!(frame.len() as u64, FRAME_BYTES_MAX);
+        encode_frame(1, &vec![1; SEALED_BYTES_MAX + 1], &mut frame);
+        assert!(decode_frame_header(&frame[..SECTOR_BYTES], 1).unwrap_err().contains("longer than any"));
+    }
+
+    #[test]
+    fn a_segment_of_a_later_format_is_not_read() {
+        let header =
+            SegmentHeader { log: 0, bytes: 4096, first_seq: 1, previous_first_seq: 0, prev_hash: [0; 32] };
+        for format in [0, FORMAT + 1] {
+            let mut sector = header.encode();
+            sector[8..10].copy_from_slice(&format.to_le_bytes());
+            let crc = crc32c::crc32c(&sector[..HEADER_CRC_AT]);
+            sector[HEADER_CRC_AT..].copy_from_slice(&crc.to_le_bytes());
+            let what = SegmentHeader::decode(&sector).unwrap_err();
+            assert_eq!(what, format!("this build does not know segment format {format}"));
         }
     }
 

@@ -198,3 +198,87 @@ fn survey<F: DiskFile>(
     }
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use maitred_engine::batch::GENESIS;
+    use maitred_engine::conformance::log::{batch_after, tail_after};
+
+    use super::*;
+
+    /// A segment's bytes.
+    struct Bytes(Vec<u8>);
+
+    impl DiskFile for Bytes {
+        fn length(&self) -> io::Result<u64> {
+            Ok(self.0.len() as u64)
+        }
+
+        fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+            let at = offset as usize;
+            let from = self.0.get(at..at + bytes.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+            bytes.copy_from_slice(from);
+            Ok(())
+        }
+
+        fn write_at(&self, _: &[u8], _: u64) -> io::Result<()> {
+            Err(io::ErrorKind::ReadOnlyFilesystem.into())
+        }
+
+        fn sync_data(&self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn drop_cache(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Scans a segment of `sectors` sectors that holds these frames.
+    fn scan(sectors: usize, frames: &[Vec<u8>]) -> Result<Scan, String> {
+        let mut bytes = vec![0; SECTOR_BYTES];
+        bytes.extend(frames.concat());
+        bytes.resize(sectors * SECTOR_BYTES, 0);
+        let header = SegmentHeader {
+            log: 0,
+            bytes: bytes.len() as u64,
+            first_seq: 1,
+            previous_first_seq: 0,
+            prev_hash: GENESIS,
+        };
+        scan_segment(&Bytes(bytes), "segment", &header).map_err(|damage| damage.to_string())
+    }
+
+    fn frame(seq: Seq, batch: &Sealed) -> Vec<u8> {
+        let mut frame = Vec::new();
+        format::encode_frame(seq, &batch.bytes, &mut frame);
+        frame
+    }
+
+    #[test]
+    fn a_segment_may_be_full_to_its_last_sector() {
+        let first = batch_after((0, GENESIS), 1, 100);
+        let second = batch_after(tail_after(&first), 2, 800);
+        let frames = [frame(1, &first), frame(2, &second)];
+        let full = scan(4, &frames).unwrap();
+        assert_eq!((full.tail, full.end, full.torn), (tail_after(&second), 4 * SECTOR, None));
+    }
+
+    #[test]
+    fn a_frame_around_a_batch_of_another_number_is_damage() {
+        let first = batch_after((0, GENESIS), 1, 100);
+        let second = batch_after(tail_after(&first), 2, 100);
+        let third = batch_after(tail_after(&second), 3, 100);
+        let what = scan(8, &[frame(1, &first), frame(2, &third)]).unwrap_err();
+        assert_eq!(what, "segment, byte 1024, batch 2: the frame holds batch 3");
+    }
+
+    #[test]
+    fn a_frame_that_reaches_beyond_its_segment_is_damage() {
+        let long = frame(1, &batch_after((0, GENESIS), 1, 2_000));
+        let what = scan(4, &[long[..3 * SECTOR_BYTES].to_vec()]).unwrap_err();
+        assert_eq!(what, "segment, byte 512, batch 1: the batch is longer than the rest of its segment");
+    }
+}

@@ -1,11 +1,11 @@
 //! Damage is found, named and never served; nothing is changed in a damaged log.
 
 use maitred_engine::batch::Sealed;
-use maitred_engine::conformance::log::{append_all, batch_after, read_all, tail_after};
+use maitred_engine::conformance::log::{append_all, batch_after, batch_with, read_all, tail_after};
 use maitred_engine::log::{Appended, Log, LogError};
 use maitred_storage::disk::{Disk, SECTOR_BYTES};
-use maitred_storage::log_file::FileLog;
 use maitred_storage::log_file::verify::{segments, verify_segment};
+use maitred_storage::log_file::{FileLog, Options};
 
 use crate::crash::body_of_sectors;
 use crate::crash_disk::CrashDisk;
@@ -126,6 +126,30 @@ fn bytes_that_rot_under_an_open_log_are_not_served() {
 }
 
 #[test]
+fn a_sector_that_cannot_be_read_stops_the_start_and_is_named() {
+    let (disk, batches) = log(false);
+    let reader = FileLog::open(disk.clone(), small(SEGMENT_BYTES)).unwrap().log.reader();
+    for sector in 0..SEGMENT_BYTES as usize / SECTOR_BYTES {
+        disk.fail_reads_at(&name_of(1), sector * SECTOR_BYTES);
+        // A start reads far ahead, so the batch it stops at may stand before the sector.
+        let Err(LogError::DataLoss(what)) = FileLog::open(disk.clone(), small(SEGMENT_BYTES)).map(|_| ())
+        else {
+            panic!("sector {sector}: the log opened");
+        };
+        assert!(what.starts_with(&format!("log/{}, byte ", name_of(1))), "{what}");
+        assert!(what.ends_with("it cannot be read: a bad sector"), "{what}");
+        for batch in &batches {
+            match reader.read(batch.header.seq, 0) {
+                Ok(read) => assert_eq!(read, std::slice::from_ref(batch)),
+                Err(error) => assert!(matches!(error, LogError::DataLoss(_)), "{error}"),
+            }
+        }
+    }
+    disk.fail_reads_at("no file", 0);
+    assert_eq!(reader.read(1, usize::MAX).unwrap(), batches);
+}
+
+#[test]
 fn a_segment_of_any_other_length_stops_the_start() {
     let (disk, _) = log(false);
     let file = name_of(1);
@@ -207,7 +231,7 @@ fn a_missing_foreign_or_misplaced_segment_stops_the_start() {
     copy.rename(&name_of(5), &name_of(6)).unwrap();
     assert_stops(&copy, &name_of(6), 6, "a segment under another name");
 
-    let answer = FileLog::open(disk, maitred_storage::log_file::Options { log: 1, ..small(SEGMENT_BYTES) });
+    let answer = FileLog::open(disk, Options { log: 1, ..small(SEGMENT_BYTES) });
     assert!(matches!(answer.map(|_| ()), Err(LogError::DataLoss(what)) if what.contains("belongs to log 0")));
 }
 
@@ -239,6 +263,21 @@ fn a_sound_batch_of_another_history_does_not_chain() {
     assert!(
         matches!(reader.read(1, usize::MAX), Err(LogError::DataLoss(what)) if what.contains("do not chain"))
     );
+}
+
+#[test]
+fn a_sound_batch_of_another_log_is_none_of_ours() {
+    let [ours, theirs] = [0, 1].map(|number| {
+        let disk = CrashDisk::new();
+        let options = Options { log: number, ..small(SEGMENT_BYTES) };
+        let mut log = FileLog::open(disk.clone(), options).unwrap().log;
+        let batch = batch_with(log.tail(), 1, b"whose", number);
+        assert_eq!(log.append_if(log.tail(), &batch), Ok(Appended::Committed));
+        disk
+    });
+    let foreign = theirs.bytes_of(&name_of(1))[SECTOR_BYTES..].to_vec();
+    ours.tamper(&name_of(1), |bytes| bytes[SECTOR_BYTES..].copy_from_slice(&foreign));
+    assert_stops(&ours, &name_of(1), 1, "a batch of log 1");
 }
 
 #[test]

@@ -58,6 +58,8 @@ struct State {
     failing: BTreeMap<(Call, usize), io::ErrorKind>,
     /// How many more calls change anything before the process is gone.
     calls_left: Option<usize>,
+    /// A byte of a file that cannot be read.
+    unreadable: Option<(String, usize)>,
     free_bytes: u64,
     /// What the process did last, so that a sync can be told from another.
     last: String,
@@ -90,6 +92,7 @@ impl CrashDisk {
             calls: BTreeMap::new(),
             failing: BTreeMap::new(),
             calls_left: None,
+            unreadable: None,
             free_bytes: u64::MAX,
             last: "start".to_owned(),
             syncs: BTreeSet::new(),
@@ -122,6 +125,11 @@ impl CrashDisk {
     pub(crate) fn fail_nth(&self, call: Call, calls_before: usize, error: io::ErrorKind) {
         let nth = self.calls(call) + calls_before;
         self.state(|state| state.failing.insert((call, nth), error));
+    }
+
+    /// Reads of this file that touch the byte at `offset` fail.
+    pub(crate) fn fail_reads_at(&self, name: &str, offset: usize) {
+        self.state(|state| state.unreadable = Some((name.to_owned(), offset)));
     }
 
     pub(crate) fn set_free_bytes(&self, bytes: u64) {
@@ -404,6 +412,12 @@ impl DiskFile for CrashFile {
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
         self.disk.state(|state| {
             let at = offset as usize;
+            if let Some((name, bad)) = &state.unreadable
+                && state.names.get(name) == Some(&self.inode)
+                && (at..at + bytes.len()).contains(bad)
+            {
+                return Err(io::Error::other("a bad sector"));
+            }
             let cached = state.inodes[self.inode].cached.get(at..at + bytes.len());
             bytes.copy_from_slice(cached.ok_or(io::ErrorKind::UnexpectedEof)?);
             Ok(())

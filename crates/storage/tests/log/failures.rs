@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use maitred_engine::conformance::log::{append_all, batch_after, read_all};
 use maitred_engine::log::{Appended, Log, LogError};
 use maitred_storage::disk::Disk;
-use maitred_storage::log_file::{FileLog, Options, Preparation};
+use maitred_storage::log_file::{FileLog, Options, PREPARE_STEP_BYTES, Preparation};
 
 use crate::crash::{Life, SEGMENT_BYTES, body_of_sectors, keeps_promises};
 use crate::crash_disk::{Call, CrashDisk};
@@ -125,6 +125,43 @@ fn preparing_leaves_the_room_that_others_need() {
     disk.set_free_bytes(1_000_000 + SEGMENT_BYTES);
     assert_eq!(append(&mut log, 1), Ok(Appended::Committed));
     assert!(disk.free_bytes().unwrap() >= 1_000_000);
+}
+
+#[test]
+fn preparing_stops_where_others_have_taken_the_room_meanwhile() {
+    let segment_bytes = 2 * PREPARE_STEP_BYTES;
+    let options = Options { free_bytes_min: 1_000_000, ..small(segment_bytes) };
+    let disk = CrashDisk::new();
+    let preparer = FileLog::open(disk.clone(), options).unwrap().log.preparer();
+    let made = |disk: &CrashDisk| disk.contents().values().map(|bytes| bytes.len() as u64).sum::<u64>();
+    assert_eq!(preparer.step(), Ok(Preparation::Advanced));
+    assert_eq!(preparer.step(), Ok(Preparation::Advanced));
+    disk.set_free_bytes(1_000_000 + PREPARE_STEP_BYTES - 1);
+    assert_eq!(preparer.step(), Ok(Preparation::NearlyFull));
+    assert_eq!(made(&disk), PREPARE_STEP_BYTES);
+    disk.set_free_bytes(1_000_000 + PREPARE_STEP_BYTES);
+    assert_eq!(preparer.step(), Ok(Preparation::Ready));
+    assert_eq!(made(&disk), segment_bytes);
+}
+
+#[test]
+fn a_torn_batch_that_there_is_no_room_to_keep_is_not_cut() {
+    let disk = CrashDisk::new();
+    append_all(&mut open(&disk), &[10]);
+    // Opening syncs names and segment; then comes the write, whose second sector is lost.
+    disk.crash_after(3);
+    assert!(append(&mut open(&disk), 2).is_err());
+    let losses = disk.losses();
+    let disk = disk.after_power_loss(&losses[0b01]);
+    let segment = disk.contents();
+    // The first sync is that of the segment.
+    for (call, calls_before) in [(Call::Create, 0), (Call::Write, 0), (Call::Sync, 1)] {
+        disk.fail_nth(call, calls_before, ErrorKind::StorageFull);
+        let answer = FileLog::open(disk.clone(), small(SEGMENT_BYTES)).map(|_| ());
+        assert!(matches!(answer, Err(LogError::Full(_))), "{call:?}: {answer:?}");
+        assert!(segment.iter().all(|(name, bytes)| disk.bytes_of(name) == *bytes), "{call:?}");
+    }
+    assert!(FileLog::open(disk, small(SEGMENT_BYTES)).unwrap().report.torn.is_some());
 }
 
 #[test]
