@@ -33,13 +33,13 @@ impl MemoryView {
     fn range(&self, from: &[u8], to: &[u8]) -> std::collections::btree_map::Range<'_, Key, Vec<u8>> {
         // `BTreeMap::range` panics where the end is before the start; here such a range is empty.
         let to = if to < from { from } else { to };
-        self.0.range((Bound::Included(Key::from_bytes(from)), Bound::Excluded(Key::from_bytes(to))))
+        self.0.range::<[u8], _>((Bound::Included(from), Bound::Excluded(to)))
     }
 }
 
 impl Read for MemoryView {
     fn get(&self, key: &[u8]) -> Option<&[u8]> {
-        self.0.get(&Key::from_bytes(key)).map(Vec::as_slice)
+        self.0.get(key).map(Vec::as_slice)
     }
 
     fn first(&self, from: &[u8], to: &[u8]) -> Option<Entry<'_>> {

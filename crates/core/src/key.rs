@@ -144,6 +144,13 @@ impl std::ops::Deref for Key {
     }
 }
 
+/// A key is looked up by its bytes; the order is theirs.
+impl std::borrow::Borrow<[u8]> for Key {
+    fn borrow(&self) -> &[u8] {
+        self
+    }
+}
+
 impl PartialOrd for Key {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))

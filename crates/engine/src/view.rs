@@ -12,7 +12,9 @@ use maitred_core::{
 };
 
 use crate::{
-    apply, meta,
+    apply,
+    log::Tail,
+    meta,
     overlay::{Layers, WriterOverlay, merge},
     publish::Published,
     store::{Store, StoreSnapshot},
@@ -42,6 +44,11 @@ impl View {
     /// The number of the last batch this view includes.
     pub fn seq(&self) -> Seq {
         self.published.seq()
+    }
+
+    /// That batch and its hash.
+    pub fn tail(&self) -> Tail {
+        self.published.tail
     }
 
     /// The same as clients see it.

@@ -8,5 +8,6 @@ pub mod log_file;
 pub mod log_memory;
 pub mod open;
 mod placement;
+pub mod snapshots;
 pub mod view_lmdb;
 pub mod view_memory;

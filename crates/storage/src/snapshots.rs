@@ -1,0 +1,162 @@
+//! The folder of a view's snapshots: `<seq>.snapshot`, the newest two of them.
+//!
+//! Invariants:
+//! - A name that ends in `.snapshot` is durable together with all of its file: written under another name,
+//!   synced, renamed.
+//! - A snapshot is disposable. One that cannot be read is passed over, and nothing is lost but time.
+
+use std::io;
+
+use maitred_core::Seq;
+use maitred_engine::View;
+use maitred_engine::log::Tail;
+use maitred_engine::meta::{Flushed, SCHEMA};
+use maitred_engine::recovery::Snapshots;
+use maitred_engine::snapshot_file::{self, Header, SnapshotError};
+use maitred_engine::store::{Store, StoreError};
+
+use crate::disk::{Disk, DiskFile};
+
+/// How many snapshots are kept: the newest, and the one before in case it cannot be read.
+pub const SNAPSHOTS_KEPT: usize = 2;
+/// How much is written to the disk, or read from it, at a time.
+const BUFFER_BYTES: usize = 1024 * 1024;
+
+const ENDING: &str = ".snapshot";
+const UNFINISHED: &str = "next.snapshot.new";
+
+/// The snapshots of one view.
+#[derive(Debug)]
+pub struct SnapshotFolder<D: Disk> {
+    disk: D,
+}
+
+impl<D: Disk> SnapshotFolder<D> {
+    /// The snapshots on `disk`.
+    pub fn new(disk: D) -> Self {
+        SnapshotFolder { disk }
+    }
+
+    /// The batches at which there are snapshots, the newest first.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub fn newest_first(&self) -> io::Result<Vec<Seq>> {
+        let names = self.disk.list()?;
+        let mut seqs: Vec<_> =
+            names.iter().filter_map(|name| name.strip_suffix(ENDING)?.parse::<Seq>().ok()).collect();
+        seqs.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(seqs)
+    }
+
+    /// Writes a snapshot of `view`, durably, and removes all but the newest ones. Returns its batch. The view is
+    /// held meanwhile: a store keeps its old pages for so long.
+    ///
+    /// # Errors
+    /// Whatever the disk says; the snapshots before are still there.
+    pub fn write(&self, view: &View) -> io::Result<Seq> {
+        let seq = view.seq();
+        let name = format!("{seq:020}{ENDING}");
+        if self.newest_first()?.contains(&seq) {
+            return Ok(seq);
+        }
+        if self.disk.list()?.iter().any(|name| name == UNFINISHED) {
+            self.disk.remove(UNFINISHED)?;
+        }
+        let file = self.disk.create(UNFINISHED)?;
+        let flushed = Flushed { tail: view.tail(), timestamp: view.timestamp(), schema: SCHEMA };
+        let header = Header { partition: view.position().partition, flushed };
+        let mut out = Writer { file: &file, buffer: Vec::with_capacity(BUFFER_BYTES), offset: 0 };
+        snapshot_file::write(&mut out, &header, view)?;
+        io::Write::flush(&mut out)?;
+        file.sync_data()?;
+        self.disk.rename(UNFINISHED, &name)?;
+        self.disk.sync_dir()?;
+        for old in self.newest_first()?.into_iter().skip(SNAPSHOTS_KEPT) {
+            self.disk.remove(&format!("{old:020}{ENDING}"))?;
+        }
+        Ok(seq)
+    }
+
+    /// Opens the snapshot of batch `seq`.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub fn open(&self, seq: Seq) -> io::Result<impl io::Read + use<D>> {
+        let file = self.disk.open(&format!("{seq:020}{ENDING}"))?;
+        let length = file.length()?;
+        Ok(io::BufReader::with_capacity(BUFFER_BYTES, Reader { file, offset: 0, length }))
+    }
+
+    fn load_one(
+        &self,
+        seq: Seq,
+        store: &dyn Store,
+        fits: &dyn Fn(Tail) -> bool,
+    ) -> Result<Option<Flushed>, SnapshotError> {
+        let (header, _) = snapshot_file::read(self.open(seq)?)?;
+        if header.flushed.schema != SCHEMA || !fits(header.flushed.tail) {
+            return Ok(None);
+        }
+        let header = snapshot_file::load(self.open(seq)?, store)?;
+        Ok(Some(header.flushed))
+    }
+}
+
+impl<D: Disk> Snapshots for SnapshotFolder<D> {
+    fn load(&self, store: &dyn Store, fits: &dyn Fn(Tail) -> bool) -> Result<Option<Flushed>, StoreError> {
+        let seqs = self.newest_first().map_err(|error| StoreError::Failed(error.to_string()))?;
+        for seq in seqs {
+            match self.load_one(seq, store, fits) {
+                Ok(Some(flushed)) => return Ok(Some(flushed)),
+                Ok(None) => tracing::warn!(snapshot.seq = seq, "a snapshot is not of this log; passed over"),
+                Err(SnapshotError::Store(error)) => return Err(error),
+                Err(error) => {
+                    tracing::warn!(snapshot.seq = seq, error = %error, "a snapshot cannot be read; passed over");
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Writes a file from front to back.
+struct Writer<'a, F> {
+    file: &'a F,
+    buffer: Vec<u8>,
+    offset: u64,
+}
+
+impl<F: DiskFile> io::Write for Writer<'_, F> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.buffer.extend_from_slice(bytes);
+        if self.buffer.len() >= BUFFER_BYTES {
+            self.flush()?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.write_at(&self.buffer, self.offset)?;
+        self.offset += self.buffer.len() as u64;
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+/// Reads a file from front to back.
+struct Reader<F> {
+    file: F,
+    offset: u64,
+    length: u64,
+}
+
+impl<F: DiskFile> io::Read for Reader<F> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.length - self.offset).unwrap_or(usize::MAX);
+        let len = bytes.len().min(left);
+        self.file.read_at(&mut bytes[..len], self.offset)?;
+        self.offset += len as u64;
+        Ok(len)
+    }
+}

@@ -1,0 +1,80 @@
+//! What the simulated clients ask for: few records, few resources and a short day, so that everything
+//! gets in everything's way.
+
+use maitred_booking::{Command, appointments};
+use maitred_core::{TenantNumber, Timestamp};
+use maitred_engine::batch::Idempotency;
+
+use crate::random::Random;
+
+/// The tenants of a world, which it creates first.
+pub const TENANTS: u32 = 2;
+/// How many appointments a tenant has ids for.
+const IDS: u64 = 14;
+/// How many resources it has.
+const RESOURCES: u64 = 2;
+/// When the simulated day begins.
+const DAY: i64 = 1_790_000_000_000;
+const HOUR: i64 = 3_600_000;
+
+/// A client's request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operation {
+    /// Whose.
+    pub tenant: TenantNumber,
+    /// The key it is sent under.
+    pub idempotency: Option<Idempotency>,
+    /// What is asked.
+    pub command: appointments::Command,
+}
+
+impl Operation {
+    /// Any operation. `now` counts up with the world, so that later updates tend to be newer.
+    pub fn any(random: &mut Random, now: u64) -> Self {
+        let tenant = TenantNumber(1 + random.below(u64::from(TENANTS)) as u32);
+        let external_id = format!("appointment-{}", random.below(IDS));
+        let updated_at = Timestamp::from_millis(DAY + now as i64 / 4 + random.below(30) as i64);
+        let command = if random.chance(1, 8) {
+            let cancel = appointments::Cancel { external_id, updated_at, if_version: None };
+            appointments::Command::Cancel(cancel)
+        } else {
+            let starts_at = DAY + random.below(24) as i64 * HOUR;
+            let ends_at = starts_at + random.between(1, 3) as i64 * HOUR;
+            appointments::Command::Upsert(appointments::Upsert {
+                external_id,
+                resource: format!("chair-{}", random.below(RESOURCES)),
+                starts_at: Timestamp::from_millis(starts_at),
+                ends_at: Timestamp::from_millis(ends_at),
+                created_at: Timestamp::from_millis(DAY - 1),
+                updated_at,
+                // Long runs of one byte: a record must not look like a hole in the log.
+                title: random.chance(1, 4).then(|| "\u{1}".repeat(random.between(1, 190) as usize)),
+                metadata: None,
+                if_version: random.chance(1, 16).then(|| random.between(1, 4)),
+                if_none_match_any: random.chance(1, 32),
+            })
+        };
+        Operation { tenant, idempotency: Self::any_key(random), command }
+    }
+
+    /// One in three has a key, out of so few that they are used again, sometimes for something else.
+    fn any_key(random: &mut Random) -> Option<Idempotency> {
+        random.chance(1, 3).then(|| Idempotency {
+            key: u128::from(random.below(200)),
+            fingerprint: u128::from(random.below(2)),
+        })
+    }
+
+    /// The command as the engine takes it.
+    pub fn command(&self) -> Command {
+        self.command.clone().into()
+    }
+
+    /// The appointment it is about.
+    pub fn external_id(&self) -> &str {
+        match &self.command {
+            appointments::Command::Upsert(upsert) => &upsert.external_id,
+            appointments::Command::Cancel(cancel) => &cancel.external_id,
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What happened in a run, counted: a set of seeds that never met a fault proves nothing about it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// How often each thing happened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report(BTreeMap<String, u64>);
+
+/// What a set of runs must have met at least once.
+pub const EXPECTED: &[&str] = &[
+    "answer: accepted cancelled",
+    "answer: accepted created",
+    "answer: accepted ignored_stale",
+    "answer: accepted updated",
+    "answer: replayed",
+    "answer: already-exists",
+    "answer: idempotency-key-reused",
+    "answer: time-range-unavailable",
+    "answer: version-mismatch",
+    "fault: append lost to a rival",
+    "fault: append of unknown outcome, done",
+    "fault: append of unknown outcome, not done",
+    "fault: clock back",
+    "fault: clock far ahead",
+    "fault: disk full",
+    "fault: power cut",
+    "fault: process killed",
+    "fault: sync failed",
+    "recovery: batch of unknown outcome kept",
+    "recovery: batch of unknown outcome lost",
+    "recovery: from a snapshot",
+    "recovery: from the log alone",
+    "recovery: from the store as it was",
+    "recovery: torn tail cut",
+    "refused: clock suspect",
+    "refused: disk full",
+    "refused: overloaded",
+    "step: flush",
+    "step: segment prepared",
+    "step: snapshot",
+];
+
+impl Report {
+    /// It happened once more.
+    pub fn count(&mut self, what: impl Into<String>) {
+        self.add(what, 1);
+    }
+
+    /// It happened `times` more.
+    pub fn add(&mut self, what: impl Into<String>, times: u64) {
+        *self.0.entry(what.into()).or_default() += times;
+    }
+
+    /// How often it happened.
+    pub fn of(&self, what: &str) -> u64 {
+        self.0.get(what).copied().unwrap_or(0)
+    }
+
+    /// How many faults there were.
+    pub fn faults(&self) -> u64 {
+        self.0.iter().filter(|(what, _)| what.starts_with("fault: ")).map(|(_, times)| times).sum()
+    }
+
+    /// Adds another run's.
+    pub fn merge(&mut self, other: &Report) {
+        for (what, times) in &other.0 {
+            self.add(what, *times);
+        }
+    }
+
+    /// What should have happened and did not.
+    pub fn missing(&self) -> Vec<&'static str> {
+        EXPECTED.iter().copied().filter(|what| self.of(what) == 0).collect()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|(what, times)| writeln!(f, "{times:>10}  {what}"))
+    }
+}

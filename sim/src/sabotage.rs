@@ -1,0 +1,107 @@
+//! Rules and `apply` as they are, or broken on purpose: the checkers must catch each of these.
+
+use maitred_booking::{Booking, Command, Fact, Outcome, appointments};
+use maitred_core::view::{Entry, Visit};
+use maitred_core::{At, Context, Decision, Domain, Read, Rejection, Table, Timestamp, Write};
+
+/// A way to break the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Sabotage {
+    /// None: the engine as it is.
+    #[default]
+    None,
+    /// The disk ignores syncs of files.
+    NoSync,
+    /// The disk ignores syncs of the folder.
+    NoDirSync,
+    /// Commands are acknowledged before their batch is in the log.
+    AnswersEarly,
+    /// A stale update counts as new.
+    NoStalenessCheck,
+    /// A superseded version's key lacks the ordinal: two versions of one batch are one.
+    VersionKeyWithoutOrdinal,
+}
+
+impl Sabotage {
+    /// All that break something.
+    pub const ALL: [Sabotage; 5] = [
+        Sabotage::NoSync,
+        Sabotage::NoDirSync,
+        Sabotage::AnswersEarly,
+        Sabotage::NoStalenessCheck,
+        Sabotage::VersionKeyWithoutOrdinal,
+    ];
+}
+
+/// The product's rules under a sabotage.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Rules(pub Sabotage);
+
+impl Domain for Rules {
+    type Command = Command;
+    type Fact = Fact;
+    type Outcome = Outcome;
+
+    fn decide(
+        &self,
+        view: &dyn Read,
+        command: &Command,
+        cx: &Context,
+    ) -> Result<Decision<Fact, Outcome>, Rejection> {
+        if self.0 == Sabotage::NoStalenessCheck
+            && let Command::Appointments(appointments::Command::Upsert(upsert)) = command
+        {
+            let mut upsert = upsert.clone();
+            let known = appointments::get(view, cx.tenant, &upsert.external_id, None);
+            if let Some(known) = known {
+                let behind = Timestamp::from_millis(known.updated_at.as_millis() + 1);
+                upsert.updated_at = upsert.updated_at.max(behind);
+            }
+            return Booking.decide(view, &appointments::Command::Upsert(upsert).into(), cx);
+        }
+        Booking.decide(view, command, cx)
+    }
+
+    fn apply(&self, view: &mut dyn Write, fact: &Fact, at: At) {
+        if self.0 == Sabotage::VersionKeyWithoutOrdinal {
+            return Booking.apply(&mut WithoutOrdinal(view), fact, at);
+        }
+        Booking.apply(view, fact, at);
+    }
+}
+
+/// Takes the ordinal out of the keys of superseded versions.
+struct WithoutOrdinal<'a>(&'a mut dyn Write);
+
+impl Read for WithoutOrdinal<'_> {
+    fn get(&self, key: &[u8]) -> Option<&[u8]> {
+        self.0.get(key)
+    }
+    fn first(&self, from: &[u8], to: &[u8]) -> Option<Entry<'_>> {
+        self.0.first(from, to)
+    }
+    fn last(&self, from: &[u8], to: &[u8]) -> Option<Entry<'_>> {
+        self.0.last(from, to)
+    }
+    fn scan(&self, from: &[u8], to: &[u8], visit: Visit<'_>) {
+        self.0.scan(from, to, visit);
+    }
+    fn scan_back(&self, from: &[u8], to: &[u8], visit: Visit<'_>) {
+        self.0.scan_back(from, to, visit);
+    }
+}
+
+impl Write for WithoutOrdinal<'_> {
+    fn put(&mut self, key: &[u8], value: &[u8]) {
+        if key.first() == Some(&(Table::Version as u8)) {
+            let mut key = key.to_vec();
+            let ordinal = key.len() - 4;
+            key[ordinal..].fill(0);
+            return self.0.put(&key, value);
+        }
+        self.0.put(key, value);
+    }
+    fn delete(&mut self, key: &[u8]) {
+        self.0.delete(key);
+    }
+}
