@@ -67,6 +67,7 @@ impl Model {
         let verdict = match &operation.command {
             appointments::Command::Upsert(upsert) => self.upsert(operation.tenant, upsert, seq, timestamp),
             appointments::Command::Cancel(cancel) => self.cancel(operation.tenant, cancel, seq, timestamp),
+            appointments::Command::Import(_) => unreachable!("no operation imports"),
         };
         let sticks = match &verdict {
             Verdict::Accepted(..) => true,

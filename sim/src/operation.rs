@@ -75,6 +75,7 @@ impl Operation {
         match &self.command {
             appointments::Command::Upsert(upsert) => &upsert.external_id,
             appointments::Command::Cancel(cancel) => &cancel.external_id,
+            appointments::Command::Import(import) => &import.external_id,
         }
     }
 }

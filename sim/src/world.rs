@@ -698,9 +698,8 @@ impl World {
             return Ok(());
         }
         // A batch of unknown outcome may be in the log, and is not published before that is known.
-        if view.seq() + 1 == self.followed.0
-            && self.promises.front().is_some_and(|next| next.tail == self.followed)
-        {
+        let mut under_way = self.rival.iter().chain(&self.promises);
+        if view.seq() + 1 == self.followed.0 && under_way.any(|next| next.tail == self.followed) {
             return Ok(());
         }
         if view.seq() != self.followed.0 {
