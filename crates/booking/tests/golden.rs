@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use maitred_booking::appointments::fact::{Details, ResourceNamed, State};
+use maitred_booking::appointments::fact::{Details, Imported, ResourceNamed, State};
 use maitred_booking::tenants::fact::KeyState;
 use maitred_booking::tenants::{DropIn, DropIns, Profile, Role};
 use maitred_booking::testing::MemoryView;
@@ -19,7 +19,8 @@ use uuid::Uuid;
 /// where a field can be missing.
 fn samples() -> Vec<(&'static str, Fact)> {
     use appointments::Fact::{
-        AppointmentCancelled, AppointmentCreated, AppointmentUpdated, ResourceNamed as Named,
+        AppointmentCancelled, AppointmentCreated, AppointmentImported, AppointmentUpdated,
+        ResourceNamed as Named,
     };
     use tenants::Fact::{ApiKeyCreated, ApiKeyRevoked, TenantClosed, TenantCreated, TenantUpdated};
 
@@ -80,6 +81,8 @@ fn samples() -> Vec<(&'static str, Fact)> {
     let cancelled = State { updated_at: at(60_002), cancelled: true, ..full.clone() };
     let tombstone =
         State { id: id(10), external_id: "ext-2".into(), cancelled: true, details: None, ..state.clone() };
+    let imported = State { id: id(11), external_id: "ext-3".into(), cancelled: true, ..state.clone() };
+    let imported = Imported { version: 1, received_at: at(-5), state: imported };
     let mut samples: Vec<(&'static str, Fact)> = [
         ("tenant_created", TenantCreated(salon)),
         ("tenant_updated", TenantUpdated(renamed)),
@@ -101,6 +104,7 @@ fn samples() -> Vec<(&'static str, Fact)> {
             ("appointment_updated", AppointmentUpdated(full)),
             ("appointment_cancelled", AppointmentCancelled(cancelled)),
             ("appointment_cancelled_unknown", AppointmentCancelled(tombstone)),
+            ("appointment_imported", AppointmentImported(imported)),
         ]
         .map(|(name, fact)| (name, Fact::Appointments(fact))),
     );

@@ -19,6 +19,8 @@ recorded! {
         AppointmentUpdated(State) = 102 version 1,
         /// An appointment was cancelled, or is known only to have been.
         AppointmentCancelled(State) = 103 version 1,
+        /// A version of an appointment was taken over from another server.
+        AppointmentImported(Imported) = 104 version 1,
     }
     older {}
 }
@@ -30,6 +32,18 @@ pub struct ResourceNamed {
     pub number: ResourceNumber,
     /// The name.
     pub name: String,
+}
+
+/// A version that was taken over as it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported {
+    /// Its number there and here.
+    pub version: u64,
+    /// When it was decided there.
+    #[serde(with = "micros")]
+    pub received_at: Timestamp,
+    /// What it is.
+    pub state: State,
 }
 
 /// An appointment as facts and records keep it. `Text` is borrowed where it is only looked at.

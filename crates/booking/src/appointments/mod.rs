@@ -12,11 +12,15 @@
 //!
 //! | code | class | when |
 //! |---|---|---|
-//! | `invalid-time-range`, `invalid-created-at`, `invalid-external-id`, `invalid-resource`, `invalid-title`, `invalid-metadata` | unprocessable | a field breaks a rule ([`validate`]) |
+//! | `invalid-time-range`, `invalid-created-at`, `invalid-external-id`, `invalid-resource`, `invalid-title`, `invalid-metadata`, `invalid-version`, `invalid-tombstone` | unprocessable | a field breaks a rule ([`validate`]) |
 //! | `id-collision` | conflict | another text has the hash of this external id or resource |
 //! | `version-mismatch` | precondition | `if_version` is not the current version, or there is none |
 //! | `already-exists` | precondition | `if_none_match_any`, and the appointment exists, cancelled or not |
 //! | (accepted) | | `updated_at` is not newer: `ignored_stale` |
+//! | (accepted) | | an imported version is there already: `unchanged` |
+//! | `version-differs` | conflict | another content, or another id, is here under an imported version |
+//! | `version-missing` | conflict | versions are missing before an imported one |
+//! | `version-not-newer` | conflict | an imported version is not newer than the one before it |
 //! | `time-range-unavailable` | conflict | another active appointment overlaps; `conflicts` names up to 10 |
 //!
 //! Sources: the appointment service that is replaced (its routes are the drop-in `sesami`).
@@ -30,8 +34,8 @@ mod tests;
 pub mod view;
 
 pub use command::{
-    Cancel, Command, EXTERNAL_ID_CHARS_MAX, METADATA_BYTES_MAX, RESOURCE_CHARS_MAX, RESOURCE_DEFAULT,
-    TITLE_CHARS_MAX, Upsert, validate, validate_external_id,
+    Cancel, Command, EXTERNAL_ID_CHARS_MAX, Import, ImportDetails, METADATA_BYTES_MAX, RESOURCE_CHARS_MAX,
+    RESOURCE_DEFAULT, TITLE_CHARS_MAX, Upsert, validate, validate_external_id, validate_import,
 };
 pub use fact::Fact;
 pub use rules::{CONFLICTS_MAX, Effect, Outcome, Rules};

@@ -1,15 +1,18 @@
 //! How commands on appointments are answered.
 
+use std::ops::ControlFlow;
+
 use maitred_core::{
     At, ChangeId, Class, Context, Decision, Domain, Read, Rejection, Storable, TenantNumber, Timestamp,
     Undecodable, Write,
 };
 use serde::{Deserialize, Serialize};
 
-use super::command::{Cancel, Command, Upsert, validate, validate_external_id};
-use super::fact::{Details, Fact, ResourceNamed, State};
+use super::command::{Cancel, Command, Import, Upsert, validate, validate_external_id, validate_import};
+use super::fact::{Details, Fact, Imported, ResourceNamed, State};
 use super::view::{self, Appointment, Found};
 use crate::encoding;
+use crate::json::JsonObject;
 use crate::name::{self, Counter, NameKind};
 use crate::record::{self, ChangeType, RecordId};
 use crate::slot::{self, Claim, ResourceNumber};
@@ -42,6 +45,10 @@ pub enum Effect {
     IgnoredStale,
     /// It is cancelled.
     Cancelled,
+    /// A version was taken over.
+    Imported,
+    /// Nothing: the imported version is here already.
+    Unchanged,
 }
 
 impl Effect {
@@ -52,6 +59,8 @@ impl Effect {
             Effect::Updated => "updated",
             Effect::IgnoredStale => "ignored_stale",
             Effect::Cancelled => "cancelled",
+            Effect::Imported => "imported",
+            Effect::Unchanged => "unchanged",
         }
     }
 }
@@ -67,6 +76,7 @@ impl Domain for Rules {
         match command {
             Command::Upsert(command) => upsert(view, command, cx),
             Command::Cancel(command) => cancel(view, command, cx),
+            Command::Import(command) => import(view, command, cx),
         }
     }
 
@@ -79,6 +89,15 @@ impl Domain for Rules {
             Fact::AppointmentCreated(state) => apply_state(view, ChangeType::Created, state, at),
             Fact::AppointmentUpdated(state) => apply_state(view, ChangeType::Updated, state, at),
             Fact::AppointmentCancelled(state) => apply_state(view, ChangeType::Cancelled, state, at),
+            Fact::AppointmentImported(Imported { version, received_at, state }) => {
+                let change_type = match (state.cancelled, version) {
+                    (true, _) => ChangeType::Cancelled,
+                    (false, 1) => ChangeType::Created,
+                    (false, _) => ChangeType::Updated,
+                };
+                // The record remembers when its version was decided first, not when it was taken over.
+                apply_state(view, change_type, state, At { timestamp: *received_at, ..at });
+            }
         }
     }
 }
@@ -99,7 +118,7 @@ fn upsert(view: &dyn Read, command: &Upsert, cx: &Context) -> Decided {
     }
     let known = name::number(view, cx.tenant, NameKind::Resource, &command.resource)?;
     if let Some(resource) = known {
-        check_free(view, record, resource, command)?;
+        check_free(view, record, resource, &command.resource, (command.starts_at, command.ends_at))?;
     }
 
     let mut facts = Vec::with_capacity(2);
@@ -156,6 +175,114 @@ fn cancel(view: &dyn Read, command: &Cancel, cx: &Context) -> Decided {
     Ok(Decision { facts: vec![Fact::AppointmentCancelled(state)], outcome })
 }
 
+/// Takes a version over if it is the next one, and the time it claims is free.
+fn import(view: &dyn Read, command: &Import, cx: &Context) -> Decided {
+    refuse_any(&validate_import(command))?;
+    let record = view::record_id(cx.tenant, &command.external_id);
+    let found = view::find(view, record, &command.external_id)?;
+    let newest = found.as_ref().map_or(0, |found| found.version.version);
+    if command.version <= newest {
+        return import_known(view, record, command);
+    }
+    if command.version > newest + 1 {
+        let detail = format!("The newest version here is {newest}; those before this one are missing.");
+        return Err(Rejection::conflict("version-missing", detail));
+    }
+    if let Some(found) = &found {
+        if found.state.id != command.id {
+            return Err(version_differs());
+        }
+        if found.state.updated_at >= command.updated_at {
+            let detail = "updated_at must be newer than in the version before.";
+            return Err(Rejection::conflict("version-not-newer", detail));
+        }
+    }
+    let mut facts = Vec::with_capacity(2);
+    let mut details = None;
+    if let Some(imported) = &command.details {
+        let known = name::number(view, cx.tenant, NameKind::Resource, &imported.resource)?;
+        if let Some(resource) = known
+            && !command.cancelled
+        {
+            let times = (imported.starts_at, imported.ends_at);
+            check_free(view, record, resource, &imported.resource, times)?;
+        }
+        let resource = known.unwrap_or_else(|| {
+            let number = name::next_number(view, cx.tenant, Counter::Resources);
+            facts.push(Fact::ResourceNamed(ResourceNamed { number, name: imported.resource.clone() }));
+            number
+        });
+        details = Some(Details {
+            resource,
+            starts_at: imported.starts_at,
+            ends_at: imported.ends_at,
+            created_at: imported.created_at,
+            title: imported.title.clone(),
+            metadata: imported.metadata.as_ref().map(|metadata| metadata.as_str().to_owned()),
+        });
+    }
+    let state = State {
+        id: command.id,
+        external_id: command.external_id.clone(),
+        updated_at: command.updated_at,
+        cancelled: command.cancelled,
+        details,
+    };
+    let resource = command.details.as_ref().map(|details| &*details.resource);
+    let appointment =
+        Appointment::new(command.version, command.received_at, state.borrowed(), resource).to_owned();
+    let (version, received_at) = (command.version, command.received_at);
+    facts.push(Fact::AppointmentImported(Imported { version, received_at, state }));
+    Ok(Decision { facts, outcome: Outcome { effect: Effect::Imported, appointment } })
+}
+
+/// An import of a version that is here: the same one, or another.
+fn import_known(view: &dyn Read, record: RecordId, command: &Import) -> Decided {
+    let mut found = None;
+    record::versions(view, record, None, None, &mut |version| {
+        if version.version < command.version {
+            return ControlFlow::Continue(());
+        }
+        found = Some(view::from_version(view, record.tenant, &version).to_owned());
+        ControlFlow::Break(())
+    });
+    let appointment = found.expect("versions count without a gap up to the newest");
+    if !is_same(&appointment, command) {
+        return Err(version_differs());
+    }
+    Ok(Decision { facts: Vec::new(), outcome: Outcome { effect: Effect::Unchanged, appointment } })
+}
+
+/// Whether a version is the one that was exported. What the API shows in milliseconds is compared so; blanks
+/// between the tokens of the metadata mean nothing.
+fn is_same(here: &Appointment, there: &Import) -> bool {
+    let millis = |at: Option<Timestamp>| at.map(Timestamp::as_millis);
+    let details = there.details.as_ref();
+    let metadata = details.and_then(|details| details.metadata.as_ref()).map(JsonObject::as_str);
+    let same_metadata = match (here.metadata.as_deref(), metadata) {
+        (Some(here), Some(there)) => {
+            let value = |text| serde_json::from_str::<serde_json::Value>(text).ok();
+            here == there || value(here) == value(there)
+        }
+        (here, there) => here == there,
+    };
+    here.id == there.id
+        && here.received_at.as_millis() == there.received_at.as_millis()
+        && here.updated_at.as_millis() == there.updated_at.as_millis()
+        && here.cancelled == there.cancelled
+        && here.resource.as_deref() == details.map(|details| &*details.resource)
+        && millis(here.starts_at) == millis(details.map(|details| details.starts_at))
+        && millis(here.ends_at) == millis(details.map(|details| details.ends_at))
+        && millis(here.created_at) == millis(details.map(|details| details.created_at))
+        && here.title.as_deref() == details.and_then(|details| details.title.as_deref())
+        && same_metadata
+}
+
+fn version_differs() -> Rejection {
+    let detail = "This version is here already, with another content; it is not overwritten.";
+    Rejection::conflict("version-differs", detail)
+}
+
 fn check_version(found: &Option<Found<'_>>, if_version: Option<u64>) -> Result<(), Rejection> {
     let Some(wanted) = if_version else { return Ok(()) };
     let detail = match found {
@@ -170,15 +297,15 @@ fn check_free(
     view: &dyn Read,
     record: RecordId,
     resource: ResourceNumber,
-    command: &Upsert,
+    resource_name: &str,
+    (starts_at, ends_at): (Timestamp, Timestamp),
 ) -> Result<(), Rejection> {
-    let (starts_at, ends_at) = (command.starts_at, command.ends_at);
     if slot::is_free(view, record, resource, starts_at, ends_at) {
         return Ok(());
     }
     let (claims, more) = slot::in_the_way(view, record, resource, starts_at, ends_at, CONFLICTS_MAX);
     let conflicts: Vec<_> =
-        claims.iter().map(|claim| conflict(view, record.tenant, claim, command)).collect();
+        claims.iter().map(|claim| conflict(view, record.tenant, claim, resource_name)).collect();
     let detail = "The time range is not available: it overlaps with other appointments on this resource.";
     let conflicts = serde_json::to_string(&conflicts).expect("texts become JSON");
     Err(Rejection::conflict("time-range-unavailable", detail)
@@ -195,16 +322,11 @@ struct Conflict<'a> {
     ends_at: String,
 }
 
-fn conflict<'a>(
-    view: &'a dyn Read,
-    tenant: TenantNumber,
-    claim: &Claim,
-    command: &'a Upsert,
-) -> Conflict<'a> {
+fn conflict<'a>(view: &'a dyn Read, tenant: TenantNumber, claim: &Claim, resource: &'a str) -> Conflict<'a> {
     let record = record::current(view, claim.owner(tenant)).expect("a claim has its record");
     Conflict {
         external_id: record.decode::<State<&str>>().external_id,
-        resource: &command.resource,
+        resource,
         starts_at: claim.starts_at.to_string(),
         ends_at: claim.ends_at.to_string(),
     }

@@ -45,6 +45,12 @@ impl From<Upsert> for Command {
     }
 }
 
+impl From<Import> for Command {
+    fn from(import: Import) -> Self {
+        Command::Import(import)
+    }
+}
+
 impl From<Cancel> for Command {
     fn from(cancel: Cancel) -> Self {
         Command::Cancel(cancel)
@@ -69,7 +75,11 @@ fn check(name: &str, given: &[Command], when: impl Into<Command>, then: Result<E
     let told = answer.as_ref().map(|(_, outcome)| outcome.effect);
     let told = told.map_err(|rejection| (rejection.class, &*rejection.code));
     assert_eq!(told, then, "{name}");
-    assert_eq!(changed, !matches!(then, Err(_) | Ok(Effect::IgnoredStale)), "{name}: what is in the view");
+    assert_eq!(
+        changed,
+        !matches!(then, Err(_) | Ok(Effect::IgnoredStale | Effect::Unchanged)),
+        "{name}: what is in the view"
+    );
 }
 
 const TAKEN: Result<Effect, (Class, &str)> = Err((Class::Conflict, "time-range-unavailable"));
@@ -359,6 +369,17 @@ fn a_page_that_looked_at_too_much_is_short_and_has_a_next_one() {
     }
 }
 
+#[test]
+fn a_list_goes_on_when_the_resource_it_stopped_at_has_been_emptied() {
+    let mut world = world(&[put("late", "one", 9..10, 0).into(), put("early", "two", 1..2, 0).into()]);
+    let first = list(&world.view, TENANT, &Query::default(), None, 1);
+    assert_eq!(first.items[0].external_id, "late");
+    world.submit(TENANT, &cancel("late", 1).into()).expect("it is newer");
+    let second = list(&world.view, TENANT, &Query::default(), first.next, 1);
+    assert_eq!(second.items.iter().map(|a| a.external_id.as_str()).collect::<Vec<_>>(), ["early"]);
+    assert_eq!(second.next, None);
+}
+
 /// What the tests think an appointment went through: each version with the batch that wrote it.
 #[derive(Debug, Clone, Default)]
 struct Model {
@@ -393,6 +414,7 @@ impl Model {
         let (external_id, updated_at, if_version) = match command {
             Command::Upsert(upsert) => (&upsert.external_id, upsert.updated_at, upsert.if_version),
             Command::Cancel(cancel) => (&cancel.external_id, cancel.updated_at, cancel.if_version),
+            Command::Import(_) => unreachable!("the model imports nothing"),
         };
         let known = self.of(external_id).map(|i| &self.histories[i].last().expect("never empty").1);
         if if_version.is_some() && known.map(|known| known.version) != if_version {
@@ -422,6 +444,7 @@ impl Model {
         let external_id = match command {
             Command::Upsert(upsert) => &upsert.external_id,
             Command::Cancel(cancel) => &cancel.external_id,
+            Command::Import(_) => unreachable!("the model imports nothing"),
         };
         let i = self.of(external_id).unwrap_or_else(|| {
             self.histories.push(Vec::new());
@@ -473,6 +496,7 @@ impl Model {
                     ..before
                 })
             }
+            Command::Import(_) => unreachable!("the model imports nothing"),
         };
         self.histories[i].push((seq, appointment));
     }
@@ -600,4 +624,118 @@ fn check_changes(world: &World<Rules>, model: &Model) -> Result<(), TestCaseErro
     });
     prop_assert_eq!(versions, model.histories.iter().map(Vec::len).sum::<usize>());
     outcome
+}
+
+/// A version of "a" on "chair" over these hours, written and received at that hour.
+fn version(version: u64, hours: Range<i64>, updated_at: i64) -> Import {
+    Import {
+        id: uuid::Uuid::from_u128(0xa),
+        external_id: "a".into(),
+        version,
+        received_at: hour(updated_at),
+        updated_at: hour(updated_at),
+        cancelled: false,
+        details: Some(ImportDetails {
+            resource: "chair".into(),
+            starts_at: hour(hours.start),
+            ends_at: hour(hours.end),
+            created_at: hour(-DAY),
+            title: Some("Schnitt".into()),
+            metadata: JsonObject::parse("{\"room\": 4}").ok(),
+        }),
+    }
+}
+
+fn with_details(mut import: Import, change: impl FnOnce(&mut ImportDetails)) -> Import {
+    change(import.details.as_mut().expect("it is no tombstone"));
+    import
+}
+
+#[test]
+fn every_answer_to_an_import() {
+    use Effect::{Imported, Unchanged};
+    let first = || Command::from(version(1, 9..10, 0));
+    let tombstone = || Import { cancelled: true, details: None, ..version(1, 0..1, 0) };
+    let taken = || Command::from(put("b", "chair", 9..10, 0));
+    let differs = Err((Class::Conflict, "version-differs"));
+    let unprocessable = |code| Err((Class::Unprocessable, code));
+
+    check("the first version", &[], version(1, 9..10, 0), Ok(Imported));
+    check("the next version", &[first()], version(2, 10..11, 1), Ok(Imported));
+    check("a tombstone", &[], tombstone(), Ok(Imported));
+    check("back after a tombstone", &[tombstone().into()], version(2, 9..10, 1), Ok(Imported));
+    let cancelled = Import { cancelled: true, ..version(1, 9..10, 0) };
+    check("a cancelled one claims no time", &[taken()], cancelled, Ok(Imported));
+    check("the same once more", &[first()], version(1, 9..10, 0), Ok(Unchanged));
+    let given = [first(), version(2, 10..11, 1).into()];
+    check("an earlier one once more", &given, version(1, 9..10, 0), Ok(Unchanged));
+    let blanks = with_details(version(1, 9..10, 0), |details| {
+        details.metadata = JsonObject::parse("{ \"room\":\t4 }").ok();
+    });
+    check("the same with other blanks in its metadata", &[first()], blanks, Ok(Unchanged));
+
+    for (name, change) in [
+        ("times", (|details| details.ends_at = hour(11)) as fn(&mut ImportDetails)),
+        ("resource", |details| details.resource = "desk".into()),
+        ("title", |details| details.title = None),
+        ("metadata", |details| details.metadata = None),
+        ("created_at", |details| details.created_at = hour(-DAY - 1)),
+    ] {
+        check(name, &[first()], with_details(version(1, 9..10, 0), change), differs);
+    }
+    let other_id = |import| Import { id: uuid::Uuid::from_u128(0xb), ..import };
+    check("another id", &[first()], other_id(version(1, 9..10, 0)), differs);
+    check("another id in the next", &[first()], other_id(version(2, 9..10, 1)), differs);
+    let late = Import { received_at: hour(5), ..version(1, 9..10, 0) };
+    check("received at another time", &[first()], late, differs);
+
+    let missing = Err((Class::Conflict, "version-missing"));
+    check("none before it", &[], version(2, 9..10, 0), missing);
+    check("one too far", &[first()], version(3, 9..10, 1), missing);
+    let not_newer = Err((Class::Conflict, "version-not-newer"));
+    check("as old as the one before", &[first()], version(2, 9..10, 0), not_newer);
+    check("the time is taken", &[taken()], version(1, 9..10, 0), TAKEN);
+    check(
+        "the time is taken in the next",
+        &[taken(), version(1, 8..9, 0).into()],
+        version(2, 8..10, 1),
+        TAKEN,
+    );
+
+    check("version 0", &[], version(0, 9..10, 0), unprocessable("invalid-version"));
+    check("no time", &[], version(1, 9..9, 0), unprocessable("invalid-time-range"));
+    let active = Import { cancelled: false, ..tombstone() };
+    check("an active tombstone", &[], active, unprocessable("invalid-tombstone"));
+    let nameless = Import { external_id: String::new(), ..version(1, 9..10, 0) };
+    check("no external id", &[], nameless, unprocessable("invalid-external-id"));
+}
+
+#[test]
+fn what_is_imported_keeps_its_ids_versions_and_instants() {
+    let cancelled = Import { cancelled: true, ..version(3, 10..11, 2) };
+    let given = [version(1, 9..10, 0).into(), version(2, 10..11, 1).into(), cancelled.into()];
+    let world = world(&given);
+    let versions = versions(&world.view, TENANT, "a", None, None, 9);
+    let kept: Vec<_> = versions
+        .iter()
+        .map(|found| {
+            let Appointment { id, version, received_at, updated_at, cancelled, .. } = found.appointment;
+            (id.as_u128(), version, received_at, updated_at, cancelled)
+        })
+        .collect();
+    let expected = [(1, 0, false), (2, 1, false), (3, 2, true)]
+        .map(|(version, at, cancelled)| (0xa, version, hour(at), hour(at), cancelled));
+    assert_eq!(kept, expected);
+    assert!(list(&world.view, TENANT, &Query::default(), None, 9).items.is_empty(), "its time is free");
+    assert_eq!(world.replay(), world.view);
+}
+
+#[test]
+fn a_write_goes_on_behind_an_imported_version() {
+    let mut world = world(&[version(1, 9..10, 5).into()]);
+    let stale = world.submit(TENANT, &put("a", "chair", 11..12, 5).into()).expect("stale is accepted");
+    assert_eq!(stale.1.effect, Effect::IgnoredStale);
+    let (_, outcome) = world.submit(TENANT, &put("a", "chair", 11..12, 6).into()).expect("newer");
+    assert_eq!((outcome.effect, outcome.appointment.version), (Effect::Updated, 2));
+    assert_eq!(outcome.appointment.id.as_u128(), 0xa);
 }
