@@ -197,18 +197,46 @@ fn no_sector_in_another_ones_place_is_served_and_only_a_missing_one_of_the_last_
 }
 
 #[test]
+fn no_batch_of_an_older_segment_is_called_torn() {
+    let (disk, _) = log(true);
+    let last_frame = (SEGMENT_BYTES as usize / SECTOR_BYTES - 4 - FRAMES[3]) * SECTOR_BYTES;
+    let verify_without = |sectors: usize| {
+        let copy = disk.after_process_crash();
+        copy.tamper(&name_of(1), |bytes| bytes[last_frame..][..sectors * SECTOR_BYTES].fill(0));
+        verify_segment(&copy, 0, 1).unwrap_err().to_string()
+    };
+    let place = format!("data loss: log/{}, byte {last_frame}, batch 4: ", name_of(1));
+    for sectors in 1..FRAMES[3] {
+        let what = verify_without(sectors);
+        assert_eq!(what, format!("{place}the batch is not whole, and others follow"));
+    }
+    let what = verify_without(FRAMES[3]);
+    assert_eq!(what, format!("{place}no batch stands here, and the next segment starts with 5"));
+}
+
+#[test]
 fn what_stands_behind_a_torn_batch_makes_it_damage() {
     let (disk, _) = log(false);
     let file = name_of(1);
     let sectors = SEGMENT_BYTES as usize / SECTOR_BYTES;
     for missing in sectors - 4 - FRAMES[3]..sectors - 4 {
+        let stamp = disk.bytes_of(&file)[(sectors - 5) * SECTOR_BYTES];
         for behind in (sectors - 4) * SECTOR_BYTES..SEGMENT_BYTES as usize {
-            let copy = disk.after_process_crash();
-            copy.tamper(&file, |bytes| {
-                bytes[missing * SECTOR_BYTES..][..SECTOR_BYTES].fill(0);
-                bytes[behind] = 1;
-            });
-            assert_stops(&copy, &file, 4, &format!("sector {missing} missing, byte {behind} set"));
+            // Not even a sector that bears this very batch's stamp. Without its first sector nobody knows
+            // how long the batch was.
+            for byte in [1, stamp] {
+                let first_is_missing = missing == sectors - 4 - FRAMES[3];
+                if byte == stamp && behind % SECTOR_BYTES == 0 && first_is_missing {
+                    continue;
+                }
+                let copy = disk.after_process_crash();
+                copy.tamper(&file, |bytes| {
+                    bytes[missing * SECTOR_BYTES..][..SECTOR_BYTES].fill(0);
+                    bytes[behind] = byte;
+                });
+                let case = format!("sector {missing} missing, byte {behind} is {byte}");
+                assert_stops(&copy, &file, 4, &case);
+            }
         }
     }
 }
@@ -284,6 +312,13 @@ fn a_sound_batch_of_another_log_is_none_of_ours() {
 fn a_sound_segment_of_another_history_does_not_chain() {
     let [(one, _), (other, batches)] = forks();
     let foreign = other.bytes_of(&name_of(4));
+    let reader = FileLog::open(one.clone(), small(SEGMENT_BYTES)).unwrap().log.reader();
+    let copy = one.bytes_of(&name_of(4));
+    one.tamper(&name_of(4), |bytes| bytes[SECTOR_BYTES..].copy_from_slice(&foreign[SECTOR_BYTES..]));
+    assert!(matches!(reader.read(4, 0), Err(LogError::DataLoss(what)) if what.contains("do not chain")));
+    one.tamper(&name_of(4), |bytes| bytes.clone_from(&copy));
+    reader.read(4, 0).unwrap();
+
     one.tamper(&name_of(4), |bytes| bytes.clone_from(&foreign));
     let what = verify_segment(&one, 0, 1).unwrap_err().to_string();
     assert!(what.contains("the next segment does not follow"), "{what}");
