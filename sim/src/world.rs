@@ -235,11 +235,13 @@ impl World {
     /// From here on nothing goes wrong, and everybody must get an answer.
     fn heal(&mut self) {
         self.healed = true;
-        self.disk.set_faults(|faults| {
-            faults.down_after = None;
-            faults.sync_fails = false;
-            faults.free_bytes = u64::MAX;
-        });
+        for disk in [&self.disk, &self.snapshot_disk] {
+            disk.set_faults(|faults| {
+                faults.down_after = None;
+                faults.sync_fails = false;
+                faults.free_bytes = u64::MAX;
+            });
+        }
         let mut faults = self.faults.lock();
         (faults.unknown, faults.rival) = (None, None);
         if let Some(node) = &mut self.node {
@@ -780,7 +782,9 @@ impl World {
         for crash in [Crash::Process, Crash::Power { keep_of_8: 0 }] {
             self.crash = Some(crash);
             self.crash_now()?;
-            self.boot()?;
+            while self.node.is_none() {
+                self.boot()?;
+            }
             self.check_versions()?;
         }
         self.digest.update(&ViewHash::of(&self.follower).to_bytes());
