@@ -368,8 +368,8 @@ fn commit<D: Domain>(
 fn flush<D: Domain>(inner: &Inner<D>, flusher: &Flusher) {
     loop {
         let going_on = inner.flush.wait();
-        let started = inner.clock.monotonic();
         loop {
+            let started = inner.clock.monotonic();
             match flusher.step() {
                 Ok(Some(_)) => {
                     let took = inner.clock.monotonic().saturating_sub(started).as_micros() as u64;
