@@ -315,6 +315,8 @@ fn before(at: Timestamp, micros: u64) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::testing::MemoryView;
 
@@ -362,25 +364,32 @@ mod tests {
             put(&mut view, OWNER.tenant, &claim(OWNER, hour, hour + 1, seq));
             end(&mut view, OWNER, 1, at(hour), ChangeId { seq: seq + 1, ordinal: 0 });
         }
-        // All that stood after the first batch is the long one; the last hour of it lies behind every move.
-        let interval = Interval::new(at(moves - 1), at(moves));
-        let mut behind = None;
-        let mut found = Vec::new();
-        let mut reads = 0;
-        loop {
-            let standing = standing(&view, OWNER.tenant, 1, interval, Some(1), behind, 10);
-            assert!(standing.visits <= VISITS_MAX + 1);
-            reads += 1;
-            found.extend(standing.claims);
-            behind = standing.through;
-            if behind.is_none() {
-                break;
-            }
-        }
-        assert_eq!((found, reads), (vec![long], 2));
+        let after_all = claim(RecordId { id: 7, ..OWNER }, moves, moves + 1, 1);
+        put(&mut view, OWNER.tenant, &after_all);
+        // After the first batch the long one stood and the last one; both reach into the last two hours.
+        let interval = Interval::new(at(moves - 1), at(moves + 1));
+        let first = standing(&view, OWNER.tenant, 1, interval, Some(1), None, 10);
+        assert_eq!(first.claims, [long]);
+        assert!(first.visits <= VISITS_MAX + 2 && first.through.is_some());
+        assert_eq!(
+            in_parts(&view, interval, Some(1), 10),
+            [long, after_all].map(|claim| (claim.starts_at, claim.ends_at, claim.id))
+        );
         // A batch later each move stood alone.
         let late = standing(&view, OWNER.tenant, 1, Interval::ALL, Some(3), Some(at(1)), 10);
         assert_eq!(late.claims, [claim(OWNER, 2, 3, 3)]);
+    }
+
+    #[test]
+    fn the_past_is_found_behind_any_number_of_claims_of_one_start() {
+        let mut view = MemoryView::default();
+        let last = VISITS_MAX as Seq + 5;
+        for seq in 1..=last {
+            put(&mut view, OWNER.tenant, &claim(OWNER, 0, 1, seq));
+            end(&mut view, OWNER, 1, at(0), ChangeId { seq: seq + 1, ordinal: 0 });
+        }
+        let found = in_parts(&view, Interval::ALL, Some(last), 10);
+        assert_eq!(found, [(at(0), at(1), OWNER.id)]);
     }
 
     #[test]
@@ -389,5 +398,75 @@ mod tests {
         let mut view = MemoryView::default();
         put(&mut view, OWNER.tenant, &claim(OWNER, 0, 1, 1));
         end(&mut view, OTHER, 1, at(0), ChangeId { seq: 2, ordinal: 0 });
+    }
+
+    /// All that [`standing`] hands over, in parts of at most `claims_max`.
+    fn in_parts(
+        view: &MemoryView,
+        interval: Interval,
+        as_of: Option<Seq>,
+        claims_max: usize,
+    ) -> Vec<(Timestamp, Timestamp, u128)> {
+        let mut all = Vec::new();
+        let mut behind = None;
+        loop {
+            let part = standing(view, OWNER.tenant, 1, interval, as_of, behind, claims_max);
+            assert!(part.claims.len() <= claims_max);
+            all.extend(part.claims.iter().map(|claim| (claim.starts_at, claim.ends_at, claim.id)));
+            if part.through.is_none() {
+                return all;
+            }
+            assert!(part.through > behind, "every part goes on");
+            behind = part.through;
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        /// Each move gives one of four owners another time, where that is free; the model keeps every claim
+        /// with the batches between which it stood.
+        #[test]
+        fn every_past_comes_back_in_parts_of_any_size(
+            moves in proptest::collection::vec((0_u128..4, 0_i64..12, 1_i64..4), 1..60),
+            (from, to) in (proptest::option::of(0_i64..8), proptest::option::of(8_i64..16)),
+            claims_max in 1_usize..4,
+        ) {
+            let mut view = MemoryView::default();
+            let mut model: Vec<(Claim, Option<Seq>)> = Vec::new();
+            for (i, (owner, start, length)) in moves.iter().enumerate() {
+                let seq = i as Seq + 1;
+                let owner = RecordId { id: *owner, ..OWNER };
+                let new = claim(owner, *start, start + length, seq);
+                let stands = |(_, ended): &&mut (Claim, Option<Seq>)| ended.is_none();
+                let free = !model.iter_mut().filter(stands).any(|(other, _)| {
+                    other.id != owner.id && other.starts_at < new.ends_at && new.starts_at < other.ends_at
+                });
+                prop_assert_eq!(is_free(&view, owner, 1, new.starts_at, new.ends_at), free);
+                if !free {
+                    continue;
+                }
+                if let Some((old, ended)) = model.iter_mut().filter(stands).find(|(old, _)| old.id == owner.id) {
+                    *ended = Some(seq);
+                    end(&mut view, owner, 1, old.starts_at, ChangeId { seq, ordinal: 0 });
+                }
+                put(&mut view, OWNER.tenant, &new);
+                model.push((new, None));
+            }
+            let interval = Interval { from: from.map(at), to: to.map(at) };
+            for as_of in (0..=moves.len() as Seq).map(Some).chain([None]) {
+                let seq = as_of.unwrap_or(Seq::MAX - 1);
+                let stood = |(claim, ended): &&(Claim, Option<Seq>)| {
+                    claim.since.seq <= seq
+                        && ended.is_none_or(|ended| seq < ended)
+                        && interval.from.is_none_or(|from| claim.ends_at > from)
+                        && interval.to.is_none_or(|to| claim.starts_at < to)
+                };
+                let claims = model.iter().filter(stood).map(|(claim, _)| claim);
+                let mut expected: Vec<_> = claims.map(|c| (c.starts_at, c.ends_at, c.id)).collect();
+                expected.sort_unstable();
+                prop_assert_eq!(in_parts(&view, interval, as_of, claims_max), expected);
+            }
+        }
     }
 }

@@ -528,6 +528,7 @@ fn all_pages(world: &World<Rules>, query: &Query<'_>, limit: usize) -> Vec<Appoi
         let page = list(&world.view, TENANT, query, after, limit);
         assert!(page.items.len() <= limit);
         items.extend(page.items);
+        assert!(page.next.is_none() || page.next > after, "a page goes on behind the one before it");
         after = page.next;
         if after.is_none() {
             return items;

@@ -526,6 +526,7 @@ proptest! {
                     let after = listed.last().map_or(SYSTEM, |known| TenantNumber(known.number));
                     let page = tenants(&world.view, after, limit);
                     listed.extend(page.iter().map(seen));
+                    prop_assert!(listed.len() <= open.len(), "a page goes on behind the one before it");
                     if page.len() < limit {
                         break;
                     }
