@@ -8,15 +8,15 @@ use maitred_engine::log::LogError;
 /// What is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{file}, byte {offset}, batch {seq}: {what}")]
-pub struct Damage {
+pub(super) struct Damage {
     /// The file's full name.
-    pub file: String,
+    pub(super) file: String,
     /// The first byte of what failed.
-    pub offset: u64,
+    pub(super) offset: u64,
     /// The batch that stands there, or should.
-    pub seq: Seq,
+    pub(super) seq: Seq,
     /// What failed, in words.
-    pub what: String,
+    pub(super) what: String,
 }
 
 impl Damage {

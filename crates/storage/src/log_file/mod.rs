@@ -30,7 +30,6 @@ use std::sync::Arc;
 use maitred_engine::batch::Sealed;
 use maitred_engine::log::{Appended, Log, LogError, LogReader, Tail};
 
-pub use damage::Damage;
 pub use recovery::{Opened, Report, Torn};
 pub use spare::{PREPARE_STEP_BYTES, Preparation, Preparer};
 
