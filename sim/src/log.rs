@@ -16,6 +16,8 @@ pub struct LogFaults {
     pub unknown: Option<bool>,
     /// Another writer's batch is there first.
     pub rival: Option<Sealed>,
+    /// Whether it was, once that is known.
+    pub rival_first: Option<bool>,
     /// Appends are answered one late: what was answered last is not in the log yet. No honest log does this.
     pub answers_early: bool,
     late: Option<Sealed>,
@@ -61,7 +63,9 @@ impl Log for SimLog {
             return Ok(Appended::Committed);
         }
         if let Some(rival) = faults.rival.take() {
-            self.inner.append_if(expected, &rival)?;
+            let appended = self.inner.append_if(expected, &rival);
+            faults.rival_first = Some(appended == Ok(Appended::Committed));
+            appended?;
         }
         let unknown = faults.unknown.take();
         drop(faults);

@@ -130,6 +130,8 @@ struct World {
     promises: VecDeque<Promise>,
     /// The rival's, which waits to be first at the next append.
     rival: Option<Promise>,
+    /// Whether it was, and the node does not know it yet.
+    rival_first: bool,
     /// The last batch that is known to be durable, and one that was acknowledged.
     durable: Tail,
     acknowledged: Seq,
@@ -179,6 +181,7 @@ impl World {
             model: Model::default(),
             promises: VecDeque::new(),
             rival: None,
+            rival_first: false,
             durable: (0, GENESIS),
             acknowledged: 0,
             follower: MemoryView::default(),
@@ -321,6 +324,7 @@ impl World {
 
     fn crash_now(&mut self) -> Result {
         self.node = None;
+        self.rival_first = false;
         self.faults.lock().unknown = None;
         self.faults.lock().rival = None;
         match self.crash.take() {
@@ -485,7 +489,13 @@ impl World {
         let Some(prepared) = node.prepared.pop_front() else { return Ok(()) };
         let tail = prepared.tail;
         let unknown = self.faults.lock().unknown;
-        match node.committer.commit(prepared) {
+        let committed = node.committer.commit(prepared);
+        let rival_first = self.faults.lock().rival_first.take();
+        if rival_first == Some(false) {
+            self.rival = None;
+        }
+        self.rival_first |= rival_first == Some(true);
+        match committed {
             Ok(Committed::Done) => {
                 let promise = self.promise_of(tail)?;
                 self.fulfil(&promise)?;
@@ -495,9 +505,8 @@ impl World {
             }
             Ok(Committed::Displaced(queued)) => {
                 node.queue.displace(queued);
-                if self.faults.lock().rival.is_none()
-                    && let Some(promise) = self.rival.take()
-                {
+                if std::mem::take(&mut self.rival_first) {
+                    let promise = self.rival.take().expect("the rival promised");
                     self.report.count("fault: append lost to a rival");
                     self.fulfil(&promise)?;
                 }
