@@ -6,5 +6,6 @@
 pub mod assemble;
 pub mod cli;
 pub mod config;
+pub mod drop_in;
 pub mod router;
 pub mod serve;

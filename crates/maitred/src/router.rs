@@ -12,6 +12,8 @@ use utoipa::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
+use crate::drop_in::sesami;
+
 #[derive(OpenApi)]
 #[openapi(info(title = "maitred", description = "Gives out what is scarce, exactly once."))]
 struct Document;
@@ -26,6 +28,8 @@ pub fn router(app: &App) -> (Router, utoipa::openapi::OpenApi) {
         .routes(with(Integration, routes!(appointments::batch)))
         .routes(with(Integration, routes!(appointments::put, appointments::get, appointments::delete)))
         .routes(with(Integration, routes!(appointments::versions)))
+        // The replaced services, at the paths that their clients know. Who may use them is decided there.
+        .merge(sesami::routes())
         .split_for_parts();
     let mut routes = routes
         .with_state(app.clone())

@@ -1,14 +1,21 @@
 //! What Sesami answers: the texts and shapes that its clients know, to the letter.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
 use axum::body::Body;
-use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderValue, Method, StatusCode};
+use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use maitred_core::Timestamp;
+use maitred_engine::Unavailable;
+use maitred_web::{Problem, problem};
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 use uuid::Uuid;
+
+/// The content type of every answer.
+pub(crate) const JSON_UTF8: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 
 /// An answer, ready to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,10 +24,12 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     /// Its JSON text.
     pub(crate) body: Cow<'static, str>,
+    /// Its headers besides the content type.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 const fn answer(status: StatusCode, body: &'static str) -> Answer {
-    Answer { status, body: Cow::Borrowed(body) }
+    Answer { status, body: Cow::Borrowed(body), headers: Vec::new() }
 }
 
 /// The appointment was created or moved: 200, never 201.
@@ -57,11 +66,31 @@ pub(crate) const BODY_EMPTY: Answer = answer(
     StatusCode::BAD_REQUEST,
     r#"{"statusCode":400,"message":"Body cannot be empty when content-type is set to 'application/json'"}"#,
 );
-/// The body is larger than the server reads.
-pub(crate) const BODY_TOO_LARGE: Answer =
-    answer(StatusCode::PAYLOAD_TOO_LARGE, r#"{"statusCode":413,"message":"Request body is too large"}"#);
+/// The server demands a key, and none that it knows was sent.
+const UNAUTHORIZED: Answer =
+    answer(StatusCode::UNAUTHORIZED, r#"{"statusCode":401,"message":"Unauthorized"}"#);
 
 impl Answer {
+    /// Adds a header.
+    #[must_use]
+    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The server demands a key. The challenge names HTTP Basic: some clients send what stands in their base URL
+    /// only when they are asked for it.
+    pub(crate) fn unauthorized() -> Self {
+        let challenge = HeaderValue::from_static("Basic realm=\"maitred\", charset=\"UTF-8\"");
+        UNAUTHORIZED.with_header(WWW_AUTHENTICATE, challenge)
+    }
+
+    /// The caller may not do this; `message` says why.
+    pub(crate) fn forbidden(message: &str) -> Self {
+        let body = json!({ "message": message, "error": "Forbidden", "statusCode": 403 });
+        Self::of_value(StatusCode::FORBIDDEN, &body)
+    }
+
     /// Bad input on which Sesami itself failed with a 500: ours is a 400 of the same shape, which says what is wrong.
     pub(crate) fn bad_request(message: &str) -> Self {
         Self::of_value(StatusCode::BAD_REQUEST, &json!({ "statusCode": 400, "message": message }))
@@ -87,7 +116,32 @@ impl Answer {
     }
 
     fn of_value(status: StatusCode, body: &Value) -> Self {
-        Answer { status, body: Cow::Owned(body.to_string()) }
+        Answer { status, body: Cow::Owned(body.to_string()), headers: Vec::new() }
+    }
+}
+
+impl From<Problem> for Answer {
+    /// The same refusal, in the shape of Sesami's errors.
+    fn from(problem: Problem) -> Self {
+        let status = problem.status();
+        if status == StatusCode::UNAUTHORIZED {
+            return Answer::unauthorized();
+        }
+        let message = match problem.code() {
+            code if code == problem::BODY_TOO_LARGE.code => "Request body is too large",
+            code if code == problem::INTERNAL_ERROR.code => "Internal server error",
+            _ => problem.detail(),
+        };
+        let answer = Self::of_value(status, &json!({ "statusCode": status.as_u16(), "message": message }));
+        let headers = problem.into_response().into_parts().0.headers;
+        let kept = headers.iter().filter(|(name, _)| *name != CONTENT_TYPE);
+        kept.fold(answer, |answer, (name, value)| answer.with_header(name.clone(), value.clone()))
+    }
+}
+
+impl From<Unavailable> for Answer {
+    fn from(unavailable: Unavailable) -> Self {
+        Problem::from(unavailable).into()
     }
 }
 
@@ -99,50 +153,61 @@ impl IntoResponse for Answer {
         };
         let mut response = Response::new(body);
         *response.status_mut() = self.status;
-        let json = HeaderValue::from_static("application/json; charset=utf-8");
-        response.headers_mut().insert(CONTENT_TYPE, json);
+        response.headers_mut().insert(CONTENT_TYPE, JSON_UTF8);
+        response.headers_mut().extend(self.headers);
         response
     }
 }
 
-/// An appointment as the list shows it.
-#[derive(Debug, Clone, Copy)]
+/// An appointment as the list shows it, beside the organisation.
+#[derive(Debug, Clone, Copy, ToSchema)]
+#[schema(as = SesamiAppointment, rename_all = "camelCase")]
 pub(crate) struct Row<'a> {
     /// The server's id, the same in every version.
     pub(crate) id: Uuid,
-    /// The organisation, as its client wrote it.
-    pub(crate) org: &'a str,
     /// The client's id.
     pub(crate) external_id: &'a str,
     /// When it starts.
+    #[schema(value_type = String, format = DateTime)]
     pub(crate) start: Timestamp,
     /// When it ends.
+    #[schema(value_type = String, format = DateTime)]
     pub(crate) end: Timestamp,
     /// When the client says that it was made.
+    #[schema(value_type = String, format = DateTime, rename = "payloadCreatedAt")]
     pub(crate) created_at: Timestamp,
     /// When the client says that it was changed.
+    #[schema(value_type = String, format = DateTime, rename = "payloadUpdatedAt")]
     pub(crate) updated_at: Timestamp,
     /// Its version, from 1.
     pub(crate) version: u64,
 }
 
-/// The list of an organisation's appointments: the whole array at once.
+/// The text of an array of one organisation's appointments, which can be taken away in parts as it grows.
 #[derive(Debug)]
-pub(crate) struct List(String);
+pub(crate) struct List {
+    out: String,
+    /// The organisation as JSON text.
+    org: String,
+    is_empty: bool,
+}
 
 impl List {
-    /// An empty list.
-    pub(crate) fn new() -> Self {
-        List("[".to_owned())
+    /// An empty list of `org`'s, as its client wrote it.
+    pub(crate) fn new(org: &str) -> Self {
+        let mut text = String::new();
+        push_text(&mut text, org);
+        List { out: "[".to_owned(), org: text, is_empty: true }
     }
 
     /// Adds an appointment at the end.
     pub(crate) fn push(&mut self, row: &Row<'_>) {
-        let out = &mut self.0;
-        out.push_str(if out.len() == 1 { "{\"id\":\"" } else { ",{\"id\":\"" });
+        let out = &mut self.out;
+        out.push_str(if self.is_empty { "{\"id\":\"" } else { ",{\"id\":\"" });
+        self.is_empty = false;
         out.push_str(row.id.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
         out.push_str("\",\"orgId\":");
-        push_text(out, row.org);
+        out.push_str(&self.org);
         out.push_str(",\"externalId\":");
         push_text(out, row.external_id);
         for (name, time) in [
@@ -154,20 +219,33 @@ impl List {
             out.push_str(name);
             time.write_rfc3339(out);
         }
-        out.push_str("\",\"version\":");
-        out.push_str(&row.version.to_string());
-        out.push('}');
+        write!(out, "\",\"version\":{}}}", row.version).expect("a String takes every text");
     }
 
-    /// The answer.
-    pub(crate) fn finish(mut self) -> Answer {
-        self.0.push(']');
-        Answer { status: StatusCode::OK, body: Cow::Owned(self.0) }
+    /// Ends the array.
+    pub(crate) fn close(&mut self) {
+        self.out.push(']');
+    }
+
+    /// The bytes that were added and not yet taken away.
+    pub(crate) fn len(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Takes away what was added.
+    pub(crate) fn take(&mut self) -> String {
+        std::mem::take(&mut self.out)
     }
 }
 
 fn push_text(out: &mut String, text: &str) {
-    out.push_str(&serde_json::to_string(text).expect("a text has a JSON form"));
+    if text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        out.push_str(&serde_json::to_string(text).expect("a text has a JSON form"));
+        return;
+    }
+    out.push('"');
+    out.push_str(text);
+    out.push('"');
 }
 
 #[cfg(test)]
@@ -213,7 +291,11 @@ mod tests {
             400,
             json!({"statusCode":400,"message":"Body cannot be empty when content-type is set to 'application/json'"}),
         );
-        check(&BODY_TOO_LARGE, 413, json!({"statusCode":413,"message":"Request body is too large"}));
+        check(
+            &Answer::forbidden("No \"entry\"."),
+            403,
+            json!({"message":"No \"entry\".","error":"Forbidden","statusCode":403}),
+        );
         check(
             &Answer::unsupported("application/xml"),
             415,
@@ -233,24 +315,51 @@ mod tests {
         assert_eq!(response.status(), StatusCode::OK);
     }
 
+    /// A refusal of the shared layers in Sesami's shape: status, message, and its headers but the content type.
+    fn check_problem(problem: impl Into<Answer>, status: u16, message: &str, headers: &[(&str, &str)]) {
+        let answer = problem.into();
+        check(&answer, status, json!({"statusCode":status,"message":message}));
+        let kept = answer.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().expect("ASCII")));
+        assert_eq!(kept.collect::<Vec<_>>(), headers);
+    }
+
+    #[test]
+    fn a_problem_keeps_its_status_its_sentence_and_its_headers() {
+        let too_large = Problem::body_too_large(1);
+        check_problem(too_large, 413, "Request body is too large", &[("connection", "close")]);
+        check_problem(Unavailable::Bug, 500, "Internal server error", &[]);
+        let draining = "The server is shutting down; try again.";
+        check_problem(Unavailable::Draining, 503, draining, &[("retry-after", "5")]);
+        let full = "The disk is full: writes are refused until there is room, reads go on.";
+        check_problem(Unavailable::DiskFull, 507, full, &[]);
+        let challenge = [("www-authenticate", "Basic realm=\"maitred\", charset=\"UTF-8\"")];
+        check_problem(Problem::unauthenticated(), 401, "Unauthorized", &challenge);
+        check_problem(Problem::credentials_invalid(), 401, "Unauthorized", &challenge);
+    }
+
     #[test]
     fn a_list_is_one_array_with_the_members_in_their_order() {
         let at = |text: &str| Timestamp::parse_rfc3339(text).expect("an instant");
         let row = Row {
             id: Uuid::from_u128(0x1498_062f_9be1_44b1_b42b_625f_8eda_a8e3),
-            org: "org-x",
-            external_id: "a\"1",
+            external_id: "a\"1\n\\ä",
             start: at("2020-10-10T21:00:00Z"),
             end: at("2020-10-10T21:30:00.1239Z"),
             created_at: at("2020-09-02T14:23:12Z"),
             updated_at: at("2020-09-28T14:25:12Z"),
             version: 2,
         };
-        assert_eq!(List::new().finish().body, "[]");
-        let mut list = List::new();
+        let mut list = List::new("");
+        list.close();
+        assert_eq!(list.take(), "[]");
+        let one = r#"{"id":"1498062f-9be1-44b1-b42b-625f8edaa8e3","orgId":"org\t","externalId":"a\"1\n\\ä","start":"2020-10-10T21:00:00.000Z","end":"2020-10-10T21:30:00.123Z","payloadCreatedAt":"2020-09-02T14:23:12.000Z","payloadUpdatedAt":"2020-09-28T14:25:12.000Z","version":2}"#;
+        let mut list = List::new("org\t");
         list.push(&row);
-        let one = r#"{"id":"1498062f-9be1-44b1-b42b-625f8edaa8e3","orgId":"org-x","externalId":"a\"1","start":"2020-10-10T21:00:00.000Z","end":"2020-10-10T21:30:00.123Z","payloadCreatedAt":"2020-09-02T14:23:12.000Z","payloadUpdatedAt":"2020-09-28T14:25:12.000Z","version":2}"#;
+        assert_eq!(list.len(), one.len() + 1);
+        assert_eq!(list.take(), format!("[{one}"));
         list.push(&row);
-        assert_eq!(list.finish().body, format!("[{one},{one}]"));
+        list.push(&row);
+        list.close();
+        assert_eq!(list.take(), format!(",{one},{one}]"));
     }
 }

@@ -1,4 +1,4 @@
-//! What Sesami's clients send: the body of `POST /api/appointments`, and the query of `GET`.
+//! The body of `POST /api/appointments`.
 //!
 //! Read as Sesami reads it, in its order: the content type, the JSON, `orgId`, the four times, their order, and
 //! last the id, on which Sesami failed in its database. Unknown members are ignored, and of a repeated one the last
@@ -8,35 +8,40 @@ use std::borrow::Cow;
 use std::fmt;
 
 use maitred_core::Timestamp;
-use maitred_web::query::decode;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use utoipa::ToSchema;
 
-use super::answer::{
-    Answer, BODY_EMPTY, INVALID_AT_FORMAT, INVALID_DATE_FORMAT, INVALID_METADATA, INVALID_TIME_RANGE,
-};
+use super::answer::{Answer, BODY_EMPTY, INVALID_DATE_FORMAT, INVALID_METADATA, INVALID_TIME_RANGE};
+use super::org::ORG_DEFAULT;
 use super::time;
 
-/// The organisation of a request that names none.
-pub(crate) const ORG_DEFAULT: &str = "default";
 /// The longest `id`, in characters.
 pub(crate) const ID_CHARS_MAX: usize = 255;
 /// The longest `orgId`, in characters.
 pub(crate) const ORG_CHARS_MAX: usize = 128;
 
-/// An appointment to be created or moved.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An appointment to be created or moved. Times are ISO 8601, `YYYY-MM-DD[ HH:mm[:ss]]` or `YYYY`; without a zone
+/// they are in UTC.
+#[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
+#[schema(as = SesamiUpsert, rename_all = "camelCase")]
 pub(crate) struct Upsert {
-    /// The organisation, trimmed: 1 to 128 characters.
+    /// The organisation, trimmed: 1 to 128 characters. Missing or blank, it is `default`.
+    #[schema(rename = "orgId", required = false, default = "default")]
     pub(crate) org: String,
     /// The client's id: 1 to 255 characters.
+    #[schema(min_length = 1, max_length = 255)]
     pub(crate) id: String,
     /// When it starts: before `end`.
+    #[schema(value_type = String, example = "2020-10-10 20:20")]
     pub(crate) start: Timestamp,
     /// When it ends.
+    #[schema(value_type = String, example = "2020-10-10 20:30")]
     pub(crate) end: Timestamp,
-    /// When the client made it: not after `updated_at`.
+    /// When the client made it: not after `updatedAt`.
+    #[schema(value_type = String, example = "2020-09-02 14:23:12")]
     pub(crate) created_at: Timestamp,
-    /// When the client changed it.
+    /// When the client changed it last. The newest wins.
+    #[schema(value_type = String, example = "2020-09-28T14:23:12Z")]
     pub(crate) updated_at: Timestamp,
 }
 
@@ -260,42 +265,6 @@ impl<'de> Deserialize<'de> for Field<'de> {
     }
 }
 
-/// What `GET /api/appointments` asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Selection {
-    /// The organisation, trimmed; empty where the client sent blanks alone: no organisation has that name.
-    pub(crate) org: String,
-    /// Only what covers this instant.
-    pub(crate) at: Option<Timestamp>,
-}
-
-/// Reads the query of `GET /api/appointments`. Unknown parameters are ignored.
-///
-/// # Errors
-/// The answer to send instead.
-pub(crate) fn read_query(query: &str) -> Result<Selection, Answer> {
-    let org = parameter(query, "org")?;
-    let at = parameter(query, "at")?;
-    let at = at.map(|text| time::parse(&text).ok_or(INVALID_AT_FORMAT)).transpose()?;
-    let org = org.as_deref().map_or(ORG_DEFAULT, time::trim).to_owned();
-    Ok(Selection { org, at })
-}
-
-/// The value of a parameter that is given once; `None` where it is missing or empty.
-fn parameter<'a>(query: &'a str, name: &str) -> Result<Option<Cow<'a, str>>, Answer> {
-    let mut values = query.split('&').filter_map(|pair| {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (decode(key)? == name).then_some(value)
-    });
-    let (value, further) = (values.next(), values.next());
-    if further.is_some() {
-        return Err(Answer::bad_request(&format!("{name} must be given once")));
-    }
-    let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(None) };
-    let not_text = || Answer::bad_request(&format!("{name} must be UTF-8"));
-    decode(value).map(Some).ok_or_else(not_text)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -465,32 +434,5 @@ mod tests {
         assert!(with("payload", json!({ "deep": [[{}, 1.5, null]] })).is_ok());
         let text = sound().to_string().replace("\"id\":\"a1\"", "\"id\":7,\"\\u0069d\":\"a2\"");
         assert_eq!(read(JSON, text.as_bytes()).map(|upsert| upsert.id), Ok("a2".into()));
-    }
-
-    fn check_query(query: &str, org: &str, at: Option<&str>) {
-        let at = at.map(|text| Timestamp::parse_rfc3339(text).expect("an instant"));
-        assert_eq!(read_query(query), Ok(Selection { org: org.into(), at }), "{query}");
-    }
-
-    #[test]
-    fn a_query_names_an_organisation_and_perhaps_an_instant() {
-        check_query("", "default", None);
-        check_query("org=&at=", "default", None);
-        check_query("org=%20o%20", "o", None);
-        check_query("org=%20%20", "", None);
-        check_query("org=o+p&unknown=1&unknown=2", "o p", None);
-        check_query("org=o&at=2020-10-10%2021:10", "o", Some("2020-10-10T21:10:00Z"));
-        check_query("at=2020-10-10T23:10:00%2B02:00", "default", Some("2020-10-10T21:10:00Z"));
-        check_query("at=2020", "default", Some("2020-01-01T00:00:00Z"));
-    }
-
-    #[test]
-    fn a_query_that_cannot_be_read_is_refused() {
-        for query in ["at=x", "at=%20", "at=2020-10-10T23:10:00+02:00", "org=o&at=2020-10-10 25:61"] {
-            assert_eq!(read_query(query), Err(INVALID_AT_FORMAT), "{query}");
-        }
-        for query in ["at=2020&at=2020", "org=a&org=b", "org=&%6Frg=", "org=%ff"] {
-            assert_eq!(read_query(query).map_err(|answer| answer.status.as_u16()), Err(400), "{query}");
-        }
     }
 }

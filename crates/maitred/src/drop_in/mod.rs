@@ -1,0 +1,9 @@
+//! The services that this one replaces, each as its clients know it: all that is legacy lives here.
+//!
+//! Invariants:
+//! - A drop-in translates: it calls the commands and queries that the native API calls, and has no rule of its own.
+//! - Nothing depends on a drop-in but its line in [`crate::router`]: retiring one deletes a folder and that line.
+//!
+//! Next: [`sesami`] for appointments.
+
+pub mod sesami;

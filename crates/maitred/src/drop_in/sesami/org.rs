@@ -1,0 +1,112 @@
+//! Which tenant an organisation is, and who may write and read there.
+//!
+//! Invariants:
+//! - An organisation's text is a tenant's alias, else its slug. The text [`ORG_DEFAULT`] means the server's default
+//!   tenant.
+//! - Where the server demands no keys, everybody may do everything, and the first write creates the tenant. Reading
+//!   creates nothing.
+//! - Where it does, the tenant must be there and have this drop-in enabled, and the key must carry the permission
+//!   `integration` in it. A stranger is not told which organisations there are.
+
+use axum::http::HeaderMap;
+use maitred_booking::Outcome;
+use maitred_booking::app::{Access, App};
+use maitred_booking::tenants::{self, CreateTenant, DropIn, DropIns, Tenant, slug_for};
+use maitred_core::{Actor, Class, Rejection, TenantNumber};
+use maitred_web::auth::PublicRoutes;
+use maitred_web::{Caller, Credentials, Permission, Problem, Role};
+
+use super::answer::Answer;
+
+/// The organisation of a request that names none.
+pub(super) const ORG_DEFAULT: &str = "default";
+/// The time zone, the currency and the locale of a tenant that a first write creates. An appointment has none of
+/// them; the operator sets what else is wanted.
+const SETTINGS_DEFAULT: (&str, &str, &str) = ("UTC", "EUR", "en");
+
+/// Who asks. An open server reads no credentials: what a client sends there was meant for another.
+///
+/// # Errors
+/// 401 where the server demands a key and a sound one is missing.
+pub(super) fn caller(app: &App, headers: &HeaderMap) -> Result<Caller, Answer> {
+    if app.access() == Access::Open {
+        return Ok(Caller::OPEN);
+    }
+    let caller = app.caller(&app.engine().view(), &Credentials::parse(headers)?)?;
+    match caller.role {
+        Role::Anonymous => Err(Answer::unauthorized()),
+        _ => Ok(caller),
+    }
+}
+
+/// The tenant that `caller` writes to as `org`.
+///
+/// # Errors
+/// 403 where the caller may not, 400 for a text that is no alias, 429 where too many tenants were created so.
+pub(super) async fn of_write(app: &App, caller: &Caller, org: &str) -> Result<TenantNumber, Answer> {
+    match of_read(app, caller, org)? {
+        Some(tenant) => Ok(tenant),
+        None => create(app, alias(app, org)).await,
+    }
+}
+
+/// The tenant that `caller` reads as `org`; `None` where an open server knows none.
+///
+/// # Errors
+/// 403 where the caller may not.
+pub(super) fn of_read(app: &App, caller: &Caller, org: &str) -> Result<Option<TenantNumber>, Answer> {
+    let found = tenants::tenant_by_alias_or_slug(&app.engine().view(), alias(app, org));
+    if app.access() == Access::Keys {
+        admit(caller, found.as_ref())?;
+    }
+    Ok(found.map(|found| found.profile.tenant()))
+}
+
+fn alias<'a>(app: &'a App, org: &'a str) -> &'a str {
+    if org == ORG_DEFAULT { app.default_tenant() } else { org }
+}
+
+fn admit(caller: &Caller, found: Option<&Tenant>) -> Result<(), Answer> {
+    let no_entry = || Answer::forbidden("This key gives no access to this organization.");
+    let Some(Tenant { profile, .. }) = found else { return Err(no_entry()) };
+    let permitted = caller.require(Permission::Integration, profile.tenant(), PublicRoutes::Closed);
+    permitted.map_err(|_| no_entry())?;
+    if profile.drop_ins.contains(DropIn::Sesami) {
+        return Ok(());
+    }
+    Err(Answer::forbidden("This API is not enabled for this organization."))
+}
+
+/// Creates the tenant of `alias`, unless another first write was faster.
+async fn create(app: &App, alias: &str) -> Result<TenantNumber, Answer> {
+    let (time_zone, currency, locale) = SETTINGS_DEFAULT;
+    let command = CreateTenant {
+        slug: slug_for(alias).into_owned(),
+        alias: Some(alias.to_owned()),
+        name: alias.to_owned(),
+        time_zone: time_zone.to_owned(),
+        currency: currency.to_owned(),
+        locale: locale.to_owned(),
+        drop_ins: DropIns::NONE.with(DropIn::Sesami),
+        public: false,
+        automatic: true,
+    };
+    let bytes = size_of::<CreateTenant>() + 3 * alias.len();
+    let who = (TenantNumber::SYSTEM, Actor::Anonymous);
+    match app.decide(who, None, bytes, tenants::Command::CreateTenant(command)).await?.result {
+        Ok(Outcome::Tenants(
+            tenants::Outcome::TenantCreated(tenant) | tenants::Outcome::TenantExists(tenant),
+        )) => Ok(tenant.profile.tenant()),
+        Ok(other) => unreachable!("the creation of a tenant is answered with {other:?}"),
+        Err(rejection) => Err(refused(rejection)),
+    }
+}
+
+fn refused(rejection: Rejection) -> Answer {
+    match rejection.class {
+        Class::Unprocessable => Answer::bad_request(&format!("orgId: {}", rejection.detail)),
+        // Both names are free but for those of tenants that are closed, which nobody inherits.
+        Class::Conflict => Answer::forbidden("This organization is closed."),
+        _ => Problem::from(rejection).into(),
+    }
+}
