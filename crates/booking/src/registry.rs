@@ -7,11 +7,10 @@ use maitred_core::{At, Context, Decision, Domain, Read, Recorded, Rejection, Sto
 
 use crate::encoding::{FactKind, undecodable_fact};
 
-/// The version of the rules, as batches carry it: raised when a rule decides otherwise than before.
-pub const RULES_VERSION: u16 = 1;
-/// The version of the view's tables: raised when `apply` writes other bytes than before, so that views of
-/// an older build are thrown away and rebuilt from the log.
-pub const VIEW_SCHEMA: u32 = 1;
+/// The versions that the engine stamps into batches and stores: of what rules decide, raised when one decides
+/// otherwise than before; and of the view's tables, raised when `apply` writes other bytes than before, so that
+/// views of an older build are thrown away and rebuilt from the log.
+pub use maitred_engine::{meta::SCHEMA as VIEW_SCHEMA, writer::RULES_VERSION};
 
 /// Defines [`Command`], [`Fact`], [`Outcome`] and [`Booking`] over the listed domains.
 macro_rules! domains {
