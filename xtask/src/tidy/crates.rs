@@ -11,7 +11,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("maitred-booking", &["maitred-core", "maitred-engine", "maitred-web"]),
     ("maitred", &["maitred-core", "maitred-engine", "maitred-storage", "maitred-booking", "maitred-web"]),
     ("maitred-sim", &["maitred-core", "maitred-engine", "maitred-storage", "maitred-booking"]),
-    ("maitred-bench", &[]),
+    ("maitred-bench", &["maitred"]),
     ("xtask", &[]),
 ];
 
