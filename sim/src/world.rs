@@ -491,7 +491,8 @@ impl World {
         let unknown = self.faults.lock().unknown;
         let committed = node.committer.commit(prepared);
         let rival_first = self.faults.lock().rival_first.take();
-        if rival_first == Some(false) {
+        // An append that broke may have left the batch there: then the next start finds out.
+        if rival_first == Some(false) && committed.is_ok() {
             self.rival = None;
         }
         self.rival_first |= rival_first == Some(true);
