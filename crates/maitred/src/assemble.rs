@@ -2,15 +2,28 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use maitred_booking::Booking;
 use maitred_booking::app::{Access, App};
-use maitred_core::PartitionId;
+use maitred_core::{PartitionId, Timestamp};
+use maitred_engine::batch::GENESIS;
 use maitred_engine::clock::SystemClock;
 use maitred_engine::engine::{Engine, Parts, Threads};
 use maitred_engine::log::LogError;
-use maitred_engine::recovery::{NoSnapshots, Recovery, RecoveryError, Report};
+use maitred_engine::overlay::Overlay;
+use maitred_engine::publish::Published;
+use maitred_engine::recovery::{Origin, Recovery, RecoveryError, Report};
+use maitred_storage::disk::RealDisk;
+use maitred_storage::log_file::{self, Options, verify};
+use maitred_storage::log_memory::MemoryLog;
 use maitred_storage::open::{DataFolder, Keeper, OpenError, boot_id};
+use maitred_storage::snapshots::{Schedule, SnapshotFolder};
+use maitred_storage::view_lmdb::LmdbOptions;
+use maitred_storage::view_memory::MemoryStore;
+
+use crate::config::Storage;
+use crate::snapshotter::Snapshotter;
 
 /// One machine has exactly this partition.
 pub const PARTITION: PartitionId = 0;
@@ -22,11 +35,25 @@ pub const EXIT_BROKEN: i32 = 70;
 pub struct Node {
     /// The engine.
     pub engine: Engine<Booking>,
-    /// What recovery found.
-    pub report: Report,
+    /// What the start found and did.
+    pub started: Started,
     threads: Threads,
     keeper: Keeper,
+    snapshotter: Snapshotter,
     folder: DataFolder,
+}
+
+/// What a start found and did.
+#[derive(Debug)]
+pub struct Started {
+    /// What opening the log found.
+    pub log: log_file::Report,
+    /// How long that took.
+    pub log_took: Duration,
+    /// What recovery did.
+    pub view: Report,
+    /// How long that took.
+    pub view_took: Duration,
 }
 
 /// Why a node does not start.
@@ -44,31 +71,47 @@ pub enum StartError {
 }
 
 impl Node {
+    /// Starts on a folder with the default settings; see [`Node::start_with`].
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start(dir: &Path) -> Result<Node, StartError> {
+        Node::start_with(dir, &Storage::default())
+    }
+
     /// Opens the folder, brings the view to the log's tail, and starts the engine.
     ///
     /// # Errors
     /// [`StartError`]; nothing was changed but what recovery mends.
-    pub fn start(dir: &Path) -> Result<Node, StartError> {
+    pub fn start_with(dir: &Path, storage: &Storage) -> Result<Node, StartError> {
         let folder = DataFolder::take(dir)?;
-        let opened = folder.open_log(PARTITION)?;
-        if let Some(torn) = &opened.report.torn {
-            tracing::warn!(
-                log.segment = torn.segment, log.offset = torn.offset, log.seq = torn.seq, kept = torn.kept_in,
-                "a batch that was never acknowledged had been torn by a crash; it was cut, and its remains kept"
-            );
-        }
+        let opening = Instant::now();
+        let options = Options {
+            log: PARTITION,
+            segment_bytes: storage.segment_bytes,
+            free_bytes_min: storage.free_bytes,
+        };
+        let opened = folder.open_log(options)?;
+        let log_took = opening.elapsed();
+
+        let recovering = Instant::now();
         let boot = boot_id();
-        let store = folder.open_store(&boot)?;
+        let map_bytes = usize::try_from(storage.view_bytes).unwrap_or(usize::MAX);
+        let store = folder.open_store(&boot, LmdbOptions { map_bytes, ..LmdbOptions::default() })?;
+        let snapshots = SnapshotFolder::new(folder.snapshot_disk()?);
         let domain = Arc::new(Booking);
         let recovery = Recovery {
             domain: &*domain,
             log: &*opened.log.reader(),
             store: &store,
-            snapshots: &NoSnapshots,
+            snapshots: &snapshots,
             partition: PARTITION,
             boot: &boot,
         };
-        let (published, report) = recovery.run()?;
+        let (published, view) = recovery.run()?;
+        let started = Started { log: opened.report, log_took, view, view_took: recovering.elapsed() };
+
+        let behind = log_bytes_behind_snapshot(&folder.log_disk()?, &snapshots, storage.segment_bytes);
         let (engine, threads) = Engine::start(Parts {
             domain,
             log: opened.log,
@@ -80,7 +123,9 @@ impl Node {
             on_broken: Box::new(exit),
         });
         let keeper = Keeper::start(opened.preparer, exit);
-        Ok(Node { engine, report, threads, keeper, folder })
+        let schedule = Schedule::new(storage.snapshot_log_bytes, behind);
+        let snapshotter = Snapshotter::start(engine.clone(), snapshots, schedule);
+        Ok(Node { engine, started, threads, keeper, snapshotter, folder })
     }
 
     /// The state of the handlers.
@@ -96,14 +141,72 @@ impl Node {
     pub fn stop(self) {
         self.threads.stop();
         self.keeper.stop();
+        self.snapshotter.stop();
     }
 }
 
+impl Started {
+    /// One line for an operator.
+    pub fn to_line(&self) -> String {
+        let Started { log, log_took, view, view_took } = self;
+        let origin = match view.store {
+            Origin::Kept => format!("the view was kept at batch {}", view.store_seq),
+            Origin::Snapshot => format!("the view was filled from the snapshot of batch {}", view.store_seq),
+            Origin::Rebuilt => "the view was rebuilt from the log's beginning".to_owned(),
+        };
+        format!(
+            "recovered: {} segments, {} batches of the newest verified in {} ms; {origin}, {} batches replayed \
+             in {} ms; at batch {}",
+            log.segments,
+            log.batches_verified,
+            log_took.as_millis(),
+            view.replayed,
+            view_took.as_millis(),
+            view.seq,
+        )
+    }
+}
+
+/// An application on nothing but memory: to describe the API, not to serve it.
+///
+/// # Errors
+/// [`StartError::Random`].
+pub fn in_memory() -> Result<(App, Threads), StartError> {
+    let published =
+        Published { overlay: Overlay::new(0), tail: (0, GENESIS), timestamp: Timestamp::default() };
+    let (engine, threads) = Engine::start(Parts {
+        domain: Arc::new(Booking),
+        log: Box::new(MemoryLog::new(PARTITION)),
+        store: Arc::new(MemoryStore::new()),
+        published,
+        clock: Arc::new(SystemClock::default()),
+        partition: PARTITION,
+        seed: random().map(u128::from_le_bytes)?,
+        on_broken: Box::new(exit),
+    });
+    Ok((App::new(engine, &random()?, Access::Keys, "default"), threads))
+}
+
 /// Bits from the system's source.
-fn random<const LEN: usize>() -> Result<[u8; LEN], StartError> {
+///
+/// # Errors
+/// [`StartError::Random`].
+pub fn random<const LEN: usize>() -> Result<[u8; LEN], StartError> {
     let mut bytes = [0; LEN];
     getrandom::fill(&mut bytes).map_err(StartError::Random)?;
     Ok(bytes)
+}
+
+/// About how many bytes of log lie behind the newest snapshot: whole segments are counted.
+fn log_bytes_behind_snapshot(
+    log: &RealDisk,
+    snapshots: &SnapshotFolder<RealDisk>,
+    segment_bytes: u64,
+) -> u64 {
+    // A folder that cannot be listed is no reason not to serve; the snapshot's own attempt will say so.
+    let newest = snapshots.newest_first().ok().and_then(|seqs| seqs.first().copied()).unwrap_or(0);
+    let segments = verify::segments(log, PARTITION).unwrap_or_default();
+    segments.iter().filter(|first_seq| **first_seq > newest).count() as u64 * segment_bytes
 }
 
 /// A log that failed to sync may hold anything; only a restart reads what is really there.

@@ -4,8 +4,14 @@
 //! the commands.
 
 pub mod assemble;
+pub mod check;
 pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod drop_in;
+pub mod gate;
 pub mod router;
 pub mod serve;
+pub mod snapshotter;
+pub mod transfer;
+pub mod transfer_http;

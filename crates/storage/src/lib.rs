@@ -9,5 +9,6 @@ pub mod log_memory;
 pub mod open;
 mod placement;
 pub mod snapshots;
+pub mod untouched;
 pub mod view_lmdb;
 pub mod view_memory;

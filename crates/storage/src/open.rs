@@ -12,8 +12,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::disk::RealDisk;
 use crate::log_file::{FileLog, Options, Preparation, Preparer, Report};
-use crate::view_lmdb::{LmdbOptions, LmdbStore};
+use crate::view_lmdb::{self, LmdbOptions, LmdbStore};
 
 /// How long the keeper sleeps while the next segment is ready.
 const KEEPER_PAUSE: Duration = Duration::from_millis(50);
@@ -129,12 +129,12 @@ impl DataFolder {
         RealDisk::new(&path).map_err(|source| OpenError::Io { path, source })
     }
 
-    /// Opens the log.
+    /// Opens the log that `options` name.
     ///
     /// # Errors
     /// [`OpenError::Log`]; see [`FileLog::open`].
-    pub fn open_log(&self, log: u32) -> Result<OpenLog, OpenError> {
-        let opened = FileLog::open(self.log_disk()?, Options { log, ..Options::default() })?;
+    pub fn open_log(&self, options: Options) -> Result<OpenLog, OpenError> {
+        let opened = FileLog::open(self.log_disk()?, options)?;
         let preparer = opened.log.preparer();
         Ok(OpenLog { log: Box::new(opened.log), report: opened.report, preparer })
     }
@@ -144,23 +144,63 @@ impl DataFolder {
     ///
     /// # Errors
     /// [`OpenError::Store`].
-    pub fn open_store(&self, boot: &[u8]) -> Result<Arc<dyn Store>, OpenError> {
+    pub fn open_store(&self, boot: &[u8], options: LmdbOptions) -> Result<Arc<dyn Store>, OpenError> {
         let (dir, marker) = (self.dir.join("view"), self.dir.join("view.boot"));
-        if boot.is_empty() || fs::read(&marker).ok().as_deref() != Some(boot) {
+        if !self.has_store_of(boot) {
             LmdbStore::destroy(&dir)?;
             fs::write(&marker, boot).map_err(|source| OpenError::Io { path: marker, source })?;
         }
-        Ok(Arc::new(LmdbStore::open(&dir, LmdbOptions::default())?))
+        Ok(Arc::new(LmdbStore::open(&dir, options)?))
+    }
+
+    /// Whether the view's store was written during this boot of the machine, so that it can be read.
+    pub fn has_store_of(&self, boot: &[u8]) -> bool {
+        !boot.is_empty() && fs::read(self.dir.join("view.boot")).ok().as_deref() == Some(boot)
     }
 
     /// Opens an empty store beside the view's, for a rebuild that is compared with it.
     ///
     /// # Errors
     /// [`OpenError::Store`].
-    pub fn open_aside(&self) -> Result<Arc<dyn Store>, OpenError> {
-        let dir = self.dir.join("view.aside");
+    pub fn open_aside(&self, name: &str) -> Result<Arc<dyn Store>, OpenError> {
+        let dir = self.aside(name);
         LmdbStore::destroy(&dir)?;
         Ok(Arc::new(LmdbStore::open(&dir, LmdbOptions::default())?))
+    }
+
+    /// Opens a copy of the view's store beside it, so that looking at it changes nothing. `None` if there is none.
+    ///
+    /// # Errors
+    /// [`OpenError::Store`].
+    pub fn open_copy_aside(&self, name: &str) -> Result<Option<Arc<dyn Store>>, OpenError> {
+        let (from, dir) = (self.dir.join("view").join(view_lmdb::DATA_FILE), self.aside(name));
+        if !from.exists() {
+            return Ok(None);
+        }
+        LmdbStore::destroy(&dir)?;
+        fs::create_dir_all(&dir)
+            .and_then(|()| fs::copy(&from, dir.join(view_lmdb::DATA_FILE)))
+            .map_err(|source| OpenError::Io { path: dir.clone(), source })?;
+        Ok(Some(Arc::new(LmdbStore::open(&dir, LmdbOptions::default())?)))
+    }
+
+    /// Removes what stands aside under this name, once nobody has it open any more.
+    ///
+    /// # Errors
+    /// [`OpenError::Store`].
+    pub fn remove_aside(&self, name: &str) -> Result<(), OpenError> {
+        let dir = self.aside(name);
+        LmdbStore::destroy(&dir)?;
+        match fs::remove_dir(&dir) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                Err(OpenError::Io { path: dir, source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn aside(&self, name: &str) -> PathBuf {
+        self.dir.join(format!("view.{name}"))
     }
 
     /// A secret of this folder: read, or made from `random` the first time.
@@ -175,7 +215,8 @@ impl DataFolder {
             Ok(bytes) => bytes.try_into().map_err(|_| io(io::Error::other("the file must have 32 bytes"))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path.join(name));
-                made.and_then(|mut file| file.write_all(&random).and_then(|()| file.sync_all())).map_err(io)?;
+                made.and_then(|mut file| file.write_all(&random).and_then(|()| file.sync_all()))
+                    .map_err(io)?;
                 Ok(random)
             }
             Err(error) => Err(io(error)),

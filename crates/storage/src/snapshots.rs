@@ -16,7 +16,10 @@ use maitred_engine::snapshot_file::{self, Header, SnapshotError};
 use maitred_engine::store::{Store, StoreError};
 
 use crate::disk::{Disk, DiskFile};
+use crate::log_file::FREE_BYTES_MIN;
 
+/// By how much the log grows between two snapshots, unless it is said otherwise.
+pub const SNAPSHOT_LOG_BYTES: u64 = 256 * 1024 * 1024;
 /// How many snapshots are kept: the newest, and the one before in case it cannot be read.
 pub const SNAPSHOTS_KEPT: usize = 2;
 /// How much is written to the disk, or read from it, at a time.
@@ -56,13 +59,23 @@ impl<D: Disk> SnapshotFolder<D> {
     /// Whatever the disk says; the snapshots before are still there.
     pub fn write(&self, view: &View) -> io::Result<Seq> {
         let seq = view.seq();
-        let name = format!("{seq:020}{ENDING}");
         if self.newest_first()?.contains(&seq) {
             return Ok(seq);
         }
-        if self.disk.list()?.iter().any(|name| name == UNFINISHED) {
-            self.disk.remove(UNFINISHED)?;
+        self.remove_unfinished()?;
+        if self.disk.free_bytes()? < FREE_BYTES_MIN {
+            return Err(io::Error::new(io::ErrorKind::StorageFull, "too little room is left for a snapshot"));
         }
+        self.write_new(view).inspect_err(|_| {
+            let _ = self.remove_unfinished(); // the log needs the room more
+        })?;
+        for old in self.newest_first()?.into_iter().skip(SNAPSHOTS_KEPT) {
+            self.disk.remove(&name_of(old))?;
+        }
+        Ok(seq)
+    }
+
+    fn write_new(&self, view: &View) -> io::Result<()> {
         let file = self.disk.create(UNFINISHED)?;
         let flushed = Flushed { tail: view.tail(), timestamp: view.timestamp(), schema: SCHEMA };
         let header = Header { partition: view.position().partition, flushed };
@@ -70,12 +83,20 @@ impl<D: Disk> SnapshotFolder<D> {
         snapshot_file::write(&mut out, &header, view)?;
         io::Write::flush(&mut out)?;
         file.sync_data()?;
-        self.disk.rename(UNFINISHED, &name)?;
-        self.disk.sync_dir()?;
-        for old in self.newest_first()?.into_iter().skip(SNAPSHOTS_KEPT) {
-            self.disk.remove(&format!("{old:020}{ENDING}"))?;
+        self.disk.rename(UNFINISHED, &name_of(view.seq()))?;
+        self.disk.sync_dir()
+    }
+
+    fn remove_unfinished(&self) -> io::Result<()> {
+        if self.disk.list()?.iter().any(|name| name == UNFINISHED) {
+            self.disk.remove(UNFINISHED)?;
         }
-        Ok(seq)
+        Ok(())
+    }
+
+    /// The file of the snapshot of batch `seq`, as an operator would look for it.
+    pub fn full_name(&self, seq: Seq) -> String {
+        self.disk.full_name(&name_of(seq))
     }
 
     /// Opens the snapshot of batch `seq`.
@@ -83,7 +104,7 @@ impl<D: Disk> SnapshotFolder<D> {
     /// # Errors
     /// Whatever the disk says.
     pub fn open(&self, seq: Seq) -> io::Result<impl io::Read + use<D>> {
-        let file = self.disk.open(&format!("{seq:020}{ENDING}"))?;
+        let file = self.disk.open(&name_of(seq))?;
         let length = file.length()?;
         Ok(io::BufReader::with_capacity(BUFFER_BYTES, Reader { file, offset: 0, length }))
     }
@@ -118,6 +139,44 @@ impl<D: Disk> Snapshots for SnapshotFolder<D> {
         }
         Ok(None)
     }
+}
+
+/// When the next snapshot is due: the log has grown by so much since the last one.
+#[derive(Debug, Clone, Copy)]
+pub struct Schedule {
+    every_bytes: u64,
+    behind_bytes: u64,
+}
+
+impl Schedule {
+    /// A snapshot every `every_bytes` of log (0: never), of which `behind_bytes` lie behind the last one already.
+    pub fn new(every_bytes: u64, behind_bytes: u64) -> Self {
+        Schedule { every_bytes, behind_bytes }
+    }
+
+    /// The log has grown by `bytes`.
+    pub fn grow(&mut self, bytes: u64) {
+        self.behind_bytes = self.behind_bytes.saturating_add(bytes);
+    }
+
+    /// Whether a snapshot should be written now.
+    pub fn is_due(&self) -> bool {
+        self.every_bytes > 0 && self.behind_bytes >= self.every_bytes
+    }
+
+    /// Whether one is worth its while before a stop: half of the way to the next is behind the last.
+    pub fn is_due_before_stop(&self) -> bool {
+        self.every_bytes > 0 && self.behind_bytes >= self.every_bytes.div_ceil(2)
+    }
+
+    /// A snapshot was written, or could not be: the next is due after as much log again.
+    pub fn restart(&mut self) {
+        self.behind_bytes = 0;
+    }
+}
+
+fn name_of(seq: Seq) -> String {
+    format!("{seq:020}{ENDING}")
 }
 
 /// Writes a file from front to back.

@@ -1,14 +1,25 @@
-//! The commands of `maitred`.
+//! The commands of `maitred`: one file each, which parses, does, and answers.
 
+pub mod check;
+mod client;
+pub mod completions;
+pub mod export;
+pub mod failure;
+pub mod import;
+pub mod keys;
+pub mod load;
+mod logging;
+pub mod openapi;
+mod place;
 pub mod serve;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// The booking engine: gives out what is scarce, exactly once.
+/// The booking engine: gives out what is scarce, exactly once
 #[derive(Debug, Parser)]
-#[command(name = "maitred", version, arg_required_else_help = true)]
+#[command(name = "maitred", version, arg_required_else_help = true, after_help = failure::EXIT_STATUSES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -16,20 +27,37 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the server.
-    Serve(serve::Serve),
+    /// Run the server
+    Serve(Box<serve::Serve>),
+    /// Verify the data of a stopped server, and say in words what was found
+    Check(check::Check),
+    /// Write a tenant, with all of its history, as lines of JSON
+    Export(export::Export),
+    /// Take lines of an export over
+    Import(import::Import),
+    /// Make, list and revoke API keys
+    #[command(subcommand)]
+    Keys(keys::Keys),
+    /// Print the OpenAPI document
+    Openapi(openapi::OpenApi),
+    /// Measure a running server, fill it, or check what it has kept
+    #[command(subcommand)]
+    Load(Box<load::LoadCommand>),
+    /// Print a script that completes commands and options in a shell
+    Completions(completions::Completions),
 }
 
 /// Runs the command that the arguments name.
 pub fn run() -> ExitCode {
-    let result = match Cli::parse().command {
+    let done = match Cli::parse().command {
         Command::Serve(serve) => serve.run(),
+        Command::Check(check) => check.run(),
+        Command::Export(export) => export.run(),
+        Command::Import(import) => import.run(),
+        Command::Keys(keys) => keys.run(),
+        Command::Openapi(openapi) => openapi.run(),
+        Command::Load(load) => Ok(load::run(&load)),
+        Command::Completions(completions) => completions.run(),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("maitred: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    done.unwrap_or_else(|failure| failure.report())
 }

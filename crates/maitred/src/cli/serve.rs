@@ -1,61 +1,167 @@
 //! `maitred serve`.
 
-use std::error::Error;
+use std::future::Future;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use maitred_booking::app::Access;
-use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::failure::{Done, Failure};
+use super::logging;
 use crate::assemble::Node;
-use crate::{router, serve};
+use crate::config::{Config, Flags};
+use crate::gate::Gate;
+use crate::{demo, router, serve};
 
-/// Run the server.
+/// How many connections wait to be accepted.
+const BACKLOG: u32 = 1_024;
+/// The exit status after a second signal.
+const EXIT_AT_ONCE: i32 = 130;
+
+/// Options of `serve`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  Try it out, with demo data and three requests to paste:
+    maitred serve --demo
+  Keep the data in another folder, and listen on another port:
+    maitred serve --data /var/lib/maitred --listen 127.0.0.1:9000
+  Serve other machines: make a key first, then demand keys:
+    maitred keys create --role admin --data /var/lib/maitred
+    maitred serve --auth --listen 0.0.0.0:8080 --data /var/lib/maitred
+
+A flag goes before its variable, that before the file of --config, that before the default. SIGTERM or SIGINT stops \
+it gracefully: not ready, no new work, open requests finished, everything flushed. A second signal stops it at once; \
+nothing acknowledged is lost either way.")]
 pub struct Serve {
-    /// The address to listen on.
-    #[arg(long, env = "MAITRED_LISTEN", default_value = "127.0.0.1:8080")]
-    listen: SocketAddr,
-    /// The folder that holds everything.
-    #[arg(long, env = "MAITRED_DATA", default_value = "./maitred-data")]
-    data: PathBuf,
-    /// Demand API keys.
-    #[arg(long, env = "MAITRED_AUTH")]
-    auth: bool,
-    /// The tenant of drop-in requests that name none.
-    #[arg(long, env = "MAITRED_DEFAULT_TENANT", default_value = "default")]
-    default_tenant: String,
+    #[command(flatten)]
+    flags: Flags,
 }
 
 impl Serve {
-    /// Serves until SIGINT or SIGTERM.
+    /// Serves until a signal.
     ///
     /// # Errors
-    /// Whatever keeps it from starting, in words.
-    pub fn run(self) -> Result<(), Box<dyn Error>> {
-        tracing_subscriber::fmt().with_env_filter("info").init();
-        let node = Node::start(&self.data)?;
-        let access = if self.auth { Access::Keys } else { Access::Open };
-        let app = node.app(access, &self.default_tenant)?;
-        let (router, _) = router::router(&app);
+    /// [`Failure`]: whatever keeps it from starting.
+    pub fn run(self) -> Done {
+        let config = Config::load(self.flags)?;
+        logging::start(&config.log)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        runtime.block_on(async {
-            let listener = TcpListener::bind(self.listen).await?;
-            println!("listening on http://{}", listener.local_addr()?);
-            let mut terminate = signal(SignalKind::terminate())?;
-            let stop = async move {
+        let socket = runtime.block_on(async { bind(config.server.listen) })?;
+        let node = Node::start_with(&config.server.data, &config.storage)?;
+        announce(&node);
+        let access = if config.server.auth { Access::Keys } else { Access::Open };
+        let app = node.app(access, &config.server.default_tenant)?;
+        let gate = Gate::default();
+        let router = router::with_limits(&app, &config.limits).0.layer(gate.clone());
+        let served = runtime.block_on(async {
+            let mut signals = Signals::new()?;
+            let listener = socket.listen(BACKLOG)?;
+            let address = listener.local_addr()?;
+            if config.server.demo {
                 tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = tokio::signal::ctrl_c() => {}
+                    seeded = demo::seed(&app) => println!("{}", seeded?.to_text(address, access)),
+                    () = signals.next() => return Ok(()),
                 }
-            };
-            serve::serve(listener, router, stop).await;
-            Ok::<_, std::io::Error>(())
-        })?;
+            }
+            println!("listening on http://{address}");
+            let delay = Duration::from_secs(config.limits.stop_delay_seconds);
+            serve_until_stopped(listener, router, gate, signals, delay).await;
+            Ok::<_, Failure>(())
+        });
         drop(app);
         node.stop();
-        Ok(())
+        tracing::info!("stopped");
+        served.map(|()| ExitCode::SUCCESS)
+    }
+}
+
+fn announce(node: &Node) {
+    let started = &node.started;
+    tracing::info!(
+        log.segments = started.log.segments,
+        log.batches_verified = started.log.batches_verified,
+        log.duration_ms = started.log_took.as_millis() as u64,
+        view.store_seq = started.view.store_seq,
+        view.replayed = started.view.replayed,
+        view.duration_ms = started.view_took.as_millis() as u64,
+        position.seq = started.view.seq,
+        "{}",
+        started.to_line()
+    );
+}
+
+/// Takes the address, before anything that lasts. Connections are refused until it listens.
+fn bind(address: SocketAddr) -> Result<TcpSocket, Failure> {
+    let bind = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        Ok(socket)
+    };
+    bind().map_err(|error: std::io::Error| {
+        let hint = match error.kind() {
+            std::io::ErrorKind::AddrInUse => "another program listens there; choose another with --listen",
+            std::io::ErrorKind::PermissionDenied => {
+                "ports below 1024 need a privilege; choose another with --listen"
+            }
+            std::io::ErrorKind::AddrNotAvailable => {
+                "this machine has no such address; choose another with --listen"
+            }
+            _ => "choose another with --listen",
+        };
+        Failure::unable(format!("cannot listen on {address}: {error}: {hint}"))
+    })
+}
+
+/// Serves until a signal; then not ready, after `delay` no new work, and the end once open requests are done.
+async fn serve_until_stopped(
+    listener: TcpListener,
+    router: axum::Router,
+    gate: Gate,
+    mut signals: Signals,
+    delay: Duration,
+) {
+    let stop = async move {
+        signals.next().await;
+        tracing::info!("stopping: open requests are finished; a second signal stops at once");
+        gate.unready();
+        tokio::spawn(at_once(signals));
+        tokio::time::sleep(delay).await;
+        gate.close();
+    };
+    serve::serve(listener, router, stop).await;
+}
+
+async fn at_once(mut signals: Signals) {
+    signals.next().await;
+    tracing::warn!("a second signal: stopping at once; the next start replays what was not flushed");
+    std::process::exit(EXIT_AT_ONCE);
+}
+
+/// The signals that ask for a stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        Ok(Signals { terminate, interrupt })
+    }
+
+    /// Waits for the next one.
+    fn next(&mut self) -> impl Future<Output = ()> {
+        async {
+            tokio::select! {
+                _ = self.terminate.recv() => {}
+                _ = self.interrupt.recv() => {}
+            }
+        }
     }
 }

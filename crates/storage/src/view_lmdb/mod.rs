@@ -30,6 +30,9 @@ pub const MAP_BYTES_DEFAULT: usize = 64 * 1024 * 1024 * 1024;
 /// read and none while they wait, so this is far above the number of threads.
 pub const SNAPSHOTS_MAX_DEFAULT: u32 = 4096;
 
+/// The name of the file that holds all of a store.
+pub const DATA_FILE: &str = "data.mdb";
+
 /// The database: the unnamed one, since there is no other.
 type Entries = Database<'static, Bytes, Bytes>;
 
@@ -195,7 +198,7 @@ impl Store for LmdbStore {
 
 /// The files of a store.
 fn files(dir: &Path) -> [PathBuf; 2] {
-    ["data.mdb", "lock.mdb"].map(|name| dir.join(name))
+    [DATA_FILE, "lock.mdb"].map(|name| dir.join(name))
 }
 
 fn open_env(dir: &Path, options: LmdbOptions) -> heed::Result<Env<WithoutTls>> {

@@ -1,0 +1,24 @@
+//! Where the server listens, where it keeps everything, and whom it answers.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::settings;
+
+settings! {
+    /// Where the server listens, where it keeps everything, and whom it answers.
+    Server, layer ServerLayer {
+        /// Address to listen on. Other than loopback only together with --auth [default: 127.0.0.1:8080]
+        listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)), "listen" "MAITRED_LISTEN" [value_name = "ADDRESS"];
+        /// Folder that holds everything; made if it is not there [default: ./maitred-data]
+        data: PathBuf = PathBuf::from("./maitred-data"), "data" "MAITRED_DATA" [value_name = "DIR"];
+        /// Demand API keys; make the first with `maitred keys create --role admin` [default: false]
+        auth: bool = false, "auth" "MAITRED_AUTH"
+            [num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL"];
+        /// Fill a demo tenant with appointments around today. Harmless when repeated [default: false]
+        demo: bool = false, "demo" "MAITRED_DEMO"
+            [num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL"];
+        /// Tenant of drop-in requests that name none [default: default]
+        default_tenant: String = "default".to_owned(), "default-tenant" "MAITRED_DEFAULT_TENANT" [value_name = "NAME"];
+    }
+}

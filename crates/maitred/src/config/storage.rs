@@ -1,0 +1,23 @@
+//! How the data folder is used.
+
+use maitred_storage::log_file::{FREE_BYTES_MIN, SEGMENT_BYTES};
+use maitred_storage::snapshots::SNAPSHOT_LOG_BYTES;
+use maitred_storage::view_lmdb::MAP_BYTES_DEFAULT;
+
+use super::settings;
+
+settings! {
+    /// How the data folder is used.
+    Storage, layer StorageLayer {
+        /// Length of new files of the log, in bytes; a multiple of 4096. Old ones keep theirs [default: 67108864]
+        segment_bytes: u64 = SEGMENT_BYTES, "segment-bytes" "MAITRED_SEGMENT_BYTES" [value_name = "BYTES"];
+        /// Room that the log leaves on the disk, in bytes; with less, writes are refused [default: 268435456]
+        free_bytes: u64 = FREE_BYTES_MIN, "free-bytes" "MAITRED_FREE_BYTES" [value_name = "BYTES"];
+        /// Growth of the log between two snapshots of the view, in bytes; 0: no snapshots [default: 268435456]
+        snapshot_log_bytes: u64 = SNAPSHOT_LOG_BYTES, "snapshot-log-bytes" "MAITRED_SNAPSHOT_LOG_BYTES"
+            [value_name = "BYTES"];
+        /// Size up to which the view's store may grow, in bytes; a multiple of 4096. Address space that is
+        /// reserved, not memory or disk [default: 68719476736]
+        view_bytes: u64 = MAP_BYTES_DEFAULT as u64, "view-bytes" "MAITRED_VIEW_BYTES" [value_name = "BYTES"];
+    }
+}

@@ -1,0 +1,123 @@
+use clap::{CommandFactory, Parser};
+
+use super::*;
+
+const DEFAULTS: &str = include_str!("../../maitred.default.toml");
+
+#[derive(Debug, Parser)]
+struct Program {
+    #[command(flatten)]
+    flags: Flags,
+}
+
+fn flags(arguments: &[&str]) -> Flags {
+    let arguments = std::iter::once("maitred").chain(arguments.iter().copied());
+    Program::try_parse_from(arguments).expect("arguments that can be read").flags
+}
+
+/// A file with this content, for as long as the value lives.
+struct Written(PathBuf);
+
+impl Written {
+    fn new(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("maitred-config-{name}-{}.toml", std::process::id()));
+        std::fs::write(&path, text).expect("the temporary folder takes files");
+        Written(path)
+    }
+
+    fn load(&self, arguments: &[&str]) -> Result<Config, ConfigError> {
+        Config::load(Flags { config: Some(self.0.clone()), ..flags(arguments) })
+    }
+}
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0); // left behind at worst
+    }
+}
+
+#[test]
+fn the_default_file_says_what_is_built_in() {
+    assert_eq!(Written::new("defaults", DEFAULTS).load(&[]).unwrap(), Config::default());
+}
+
+/// The keys of a section's layer, as serde names them.
+fn keys() -> Vec<String> {
+    let value: toml::Table = DEFAULTS.parse().expect("TOML");
+    let mut keys = Vec::new();
+    for (section, table) in &value {
+        keys.extend(table.as_table().expect("a section").keys().map(|key| format!("{section}.{key}")));
+    }
+    keys
+}
+
+#[test]
+fn the_default_file_has_every_setting_with_its_flag_and_variable_and_the_help_its_value() {
+    let command = Program::command();
+    let settings: Vec<_> = command
+        .get_arguments()
+        .filter(|argument| !["config", "help"].contains(&argument.get_id().as_str()))
+        .collect();
+    assert_eq!(keys().len(), settings.len(), "a setting is in one and not in the other");
+    for argument in settings {
+        let flag = argument.get_long().expect("a flag");
+        let variable = argument.get_env().and_then(|name| name.to_str()).expect("a variable");
+        let named = format!("(--{flag}, {variable})");
+        let comments: String = DEFAULTS.replace("\n# (", " (");
+        assert!(comments.contains(&named), "the file does not name {named}");
+
+        let value = comments
+            .split_once(&named)
+            .and_then(|(_, rest)| rest.split_once(" = "))
+            .and_then(|(_, rest)| rest.lines().next())
+            .expect("a value")
+            .trim_matches('"');
+        let help = argument.get_help().expect("help").to_string();
+        assert!(help.contains(&format!("[default: {value}]")), "--{flag}: {help}");
+    }
+}
+
+#[test]
+fn a_flag_goes_before_the_file_and_that_before_the_default() {
+    let file =
+        Written::new("precedence", "[log]\nlevel = \"warn\"\nformat = \"json\"\n[server]\nauth = true\n");
+    let config = file.load(&["--log-level", "debug"]).unwrap();
+    assert_eq!((config.log.level.as_str(), config.log.format), ("debug", LogFormat::Json));
+    assert!(config.server.auth);
+    assert_eq!(config.limits, Limits::default());
+    assert!(!file.load(&["--auth=false"]).unwrap().server.auth);
+}
+
+fn refused(text: &str) -> String {
+    Written::new("refused", text).load(&[]).expect_err(text).to_string()
+}
+
+#[test]
+fn what_cannot_be_is_refused_and_the_key_is_named() {
+    for (text, said) in [
+        ("[log]\nlevle = \"info\"", "log.levle: "),
+        ("[log]\nlevle = \"info\"", "unknown field `levle`, expected `format` or `level`"),
+        ("[lgo]\n", "unknown field `lgo`"),
+        ("listen = \"127.0.0.1:80\"", "unknown field `listen`"),
+        ("[limits]\n\nrequest_seconds = \"ten\"", "limits.request_seconds: "),
+        ("[limits]\nrequest_seconds = 0", "limits.request_seconds: 0 is not between 1 and 86400"),
+        ("[server]\nlisten = \"localhost\"", "server.listen: "),
+        ("[server]\nlisten = \"0.0.0.0:80\"", "server.listen: 0.0.0.0:80 is not a loopback address"),
+        ("[server]\ndefault_tenant = \" \"", "server.default_tenant: "),
+        ("[storage]\nsegment_bytes = 100000", "storage.segment_bytes: 100000 is not a multiple of 4096"),
+        ("[log]\nlevel = \"a=b=c\"", "log.level: "),
+        ("[log", "line 1"),
+    ] {
+        let error = refused(text);
+        assert!(error.contains(said), "{text:?}: {error}");
+    }
+    let missing = Config::load(flags(&["--config", "/nowhere/maitred.toml"])).unwrap_err().to_string();
+    assert!(missing.starts_with("/nowhere/maitred.toml: "), "{missing}");
+}
+
+#[test]
+fn any_address_is_taken_with_authentication() {
+    let config = Config::load(flags(&["--listen", "0.0.0.0:80", "--auth"])).unwrap();
+    assert_eq!(config.server.listen.to_string(), "0.0.0.0:80");
+    assert!(Config::load(flags(&["--listen", "[::1]:80"])).is_ok());
+}

@@ -1,0 +1,175 @@
+//! `check`: green on a good folder, red where something is wrong, and the place is named.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use maitred_core::{Key, Table};
+use maitred_engine::store::Store;
+use maitred_storage::view_lmdb::{LmdbOptions, LmdbStore};
+
+use crate::program::{Folder, Ran, Server, run};
+
+/// A folder with several segments, a view that is partly flushed, and snapshots.
+fn filled(folder: &Folder) -> PathBuf {
+    let data = folder.path("data");
+    let server = Server::start(&data, &["--demo", "--snapshot-log-bytes", "65536"]);
+    (0..300).for_each(|number| server.put(number, 1));
+    (0..20).for_each(|number| server.put(number, 2));
+    server.stop();
+    data
+}
+
+fn check(data: &Path) -> Ran {
+    run(&["check", "--data", &data.display().to_string()])
+}
+
+/// Asserts that it is red, and that one line names all of this.
+#[track_caller]
+fn problem(ran: &Ran, said: &[&str]) {
+    assert_eq!(ran.status, 1, "{ran:?}");
+    let mut problems = ran.stdout.lines().filter(|line| line.starts_with("PROBLEM"));
+    assert!(problems.any(|line| said.iter().all(|said| line.contains(said))), "{said:?}: {}", ran.stdout);
+}
+
+/// The files of a folder with their contents, but for the lock.
+fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            files.extend(contents(&path));
+        } else if path.file_name().is_some_and(|name| name != "lock") {
+            files.insert(path.clone(), std::fs::read(&path).expect("a file"));
+        }
+    }
+    files
+}
+
+/// The files in a folder with this ending, ascending.
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let mut files: Vec<_> = entries.filter(|path| path.to_string_lossy().ends_with(ending)).collect();
+    files.sort();
+    files
+}
+
+fn flip(file: &Path, at: usize) {
+    let mut bytes = std::fs::read(file).expect("a file");
+    bytes[at] ^= 0x40;
+    std::fs::write(file, bytes).expect("it can be written");
+}
+
+#[test]
+fn a_good_folder_is_found_good_in_words_and_left_as_it_was() {
+    let folder = Folder::new();
+    let data = filled(&folder);
+    let before = contents(&data);
+    let ran = check(&data).succeeds();
+    for said in [
+        "ok      the log: ",
+        "every checksum, hash and link of the chain is right",
+        "ok      the view: rebuilt from the log alone up to batch ",
+        "ok      claims: 349 on 3 resources; none overlap",
+        "ok      versions: ",
+        "ok      timestamps: ",
+        "ok      the stored view: at batch ",
+        "equal to the rebuilt one",
+        ".snapshot: ",
+        "equal to the rebuilt view",
+        ": all is well\n",
+    ] {
+        assert!(ran.stdout.contains(said), "{said:?}: {}", ran.stdout);
+    }
+    assert!(!ran.stdout.contains("PROBLEM"));
+    assert!(contents(&data) == before, "check has changed a file");
+    assert_eq!(files(&data, "").len(), 6, "check has left something: {:?}", files(&data, ""));
+}
+
+#[test]
+fn after_a_kill_the_folder_is_good_too_and_left_as_it_was() {
+    let folder = Folder::new();
+    let data = folder.path("data");
+    let server = Server::start(&data, &["--demo"]);
+    (0..50).for_each(|number| server.put(number, 1));
+    server.signal("KILL");
+    server.wait();
+    let before = contents(&data);
+    let ran = check(&data).succeeds();
+    assert!(ran.stdout.contains(" batches caught up: equal to the rebuilt one"), "{}", ran.stdout);
+    assert!(contents(&data) == before, "check has changed a file");
+}
+
+#[test]
+fn a_flipped_byte_of_an_old_segment_is_named() {
+    let folder = Folder::new();
+    let data = filled(&folder);
+    let segments = files(&data.join("log"), ".segment");
+    assert!(segments.len() >= 3, "{segments:?}");
+    let oldest = &segments[0];
+    for at in [600, 20_000] {
+        flip(oldest, at);
+        let ran = check(&data);
+        problem(&ran, &[&oldest.display().to_string(), "byte ", "batch "]);
+        assert!(ran.stdout.ends_with(": 1 problem\n"), "{}", ran.stdout);
+        flip(oldest, at);
+    }
+    check(&data).succeeds();
+    let renamed = oldest.with_extension("lost");
+    std::fs::rename(oldest, &renamed).expect("it can be renamed");
+    problem(&check(&data), &["the segment before it", "is missing"]);
+}
+
+#[test]
+fn a_view_store_that_was_tampered_with_is_named() {
+    let folder = Folder::new();
+    let data = filled(&folder);
+    let store = LmdbStore::open(&data.join("view"), LmdbOptions::default()).expect("the store");
+    let snapshot = store.snapshot();
+    let table = Key::new(Table::Slot);
+    let mut first = None;
+    snapshot.scan(&table, &table.end(), &mut |key, value| {
+        first = Some((key.to_vec(), value.to_vec()));
+        ControlFlow::Break(())
+    });
+    let (key, value) = first.expect("there are claims");
+    drop(snapshot);
+    let write = |value: Option<&[u8]>| {
+        store.write(&mut std::iter::once((&*key, value))).expect("it can be written");
+    };
+    let mut other = value.clone();
+    other[7] ^= 1;
+    write(Some(&other));
+    problem(&check(&data), &["the stored view differs", "of the table Slot of tenant 1 has another value"]);
+    write(None);
+    problem(&check(&data), &["the stored view differs", "of the table Slot of tenant 1 is missing"]);
+    write(Some(&value));
+    check(&data).succeeds();
+}
+
+#[test]
+fn a_damaged_snapshot_is_named() {
+    let folder = Folder::new();
+    let data = filled(&folder);
+    let snapshot = files(&data.join("snapshots"), ".snapshot").pop().expect("a snapshot");
+    flip(&snapshot, 500);
+    problem(&check(&data), &[&snapshot.display().to_string(), "checksum", "it may be deleted"]);
+}
+
+#[test]
+fn remains_of_torn_batches_are_named() {
+    let folder = Folder::new();
+    let data = filled(&folder);
+    let segment = files(&data.join("log"), ".segment").pop().expect("a segment");
+    let torn = segment.with_added_extension("torn");
+    std::fs::write(&torn, b"remains").expect("a file");
+    let ran = check(&data).succeeds();
+    assert!(ran.stdout.contains(&format!("{}: remains of a batch", torn.display())), "{}", ran.stdout);
+}
+
+#[test]
+fn a_folder_of_nobody_is_refused_and_not_made() {
+    let folder = Folder::new();
+    check(&folder.path("typo")).fails(3, &["is no data folder of a server", "--data"]);
+    assert!(!folder.path("typo").exists());
+}

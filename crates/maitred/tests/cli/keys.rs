@@ -1,0 +1,69 @@
+//! Keys: made, listed, revoked, and what they open.
+
+use crate::program::{Folder, Server, run};
+
+/// What a key is answered when it asks for a tenant that is not there: 404 if it is valid.
+fn status(server: &Server, key: &str) -> u16 {
+    let headers = format!("Authorization: Bearer {key}\r\n");
+    server.ask("GET", "/v1/tenants/none/export", &headers, "").0
+}
+
+#[test]
+fn the_first_key_is_made_on_the_folder_and_opens_the_server_until_it_is_revoked() {
+    let folder = Folder::new();
+    let data = folder.arg("data");
+    let made = run(&["keys", "create", "--role", "admin", "--name", "first", "--data", &data]).succeeds();
+    let secret = made.stdout.trim_end();
+    assert!(secret.starts_with("mk_") && !secret.contains(char::is_whitespace), "{secret}");
+    assert!(made.stderr.contains("shown this once") && !made.stderr.contains(secret), "{}", made.stderr);
+
+    let listed = run(&["keys", "list", "--data", &data]).succeeds().stdout;
+    let fields: Vec<&str> = listed.split_whitespace().collect();
+    assert_eq!((fields[1], fields[3], fields[4]), ("admin", "live", "first"), "{listed}");
+    assert!(!listed.contains(secret));
+
+    let server = Server::start(&folder.path("data"), &["--auth"]);
+    assert_eq!(server.ask("GET", "/v1/tenants/none/export", "", "").0, 401);
+    assert_eq!((status(&server, secret), status(&server, &secret.replacen('_', "_x", 1))), (404, 401));
+    server.stop();
+
+    run(&["keys", "revoke", fields[0], "--data", &data]).succeeds();
+    assert!(run(&["keys", "list", "--data", &data]).succeeds().stdout.contains("revoked"));
+    let server = Server::start(&folder.path("data"), &["--auth"]);
+    assert_eq!(status(&server, secret), 401);
+}
+
+#[test]
+fn a_tenants_key_opens_that_tenant_alone() {
+    let folder = Folder::new();
+    let data = folder.arg("data");
+    Server::start(&folder.path("data"), &["--demo"]).stop();
+    let make = ["keys", "create", "--role", "owner", "--tenant", "demo", "--data", &data];
+    let secret = run(&make).succeeds().stdout;
+    let server = Server::start(&folder.path("data"), &["--auth"]);
+    let headers = format!("Authorization: Bearer {}\r\n", secret.trim_end());
+    let (status, exported) = server.ask("GET", "/v1/tenants/demo/export", &headers, "");
+    assert_eq!(status, 200);
+    assert!(!exported.contains("mk_") && !exported.contains("secret"), "keys are not exported");
+    assert_eq!(server.ask("GET", "/v1/tenants/other/export", &headers, "").0, 403);
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let folder = Folder::new();
+    let data = folder.arg("data");
+    let create = |args: &[&str]| run(&[&["keys", "create", "--data", &data][..], args].concat());
+    create(&["--role", "admin", "--tenant", "demo"]).fails(2, &["takes no --tenant"]);
+    create(&["--role", "owner"]).fails(2, &["needs one"]);
+    create(&["--role", "king"])
+        .fails(2, &["the roles are public, customer, integration, staff, owner, admin"]);
+    assert!(!folder.path("data").exists(), "nothing was begun");
+    create(&["--role", "owner", "--tenant", "none"]).fails(3, &["there is no tenant \"none\""]);
+    let unknown = "00000000-0000-7000-8000-000000000000";
+    run(&["keys", "revoke", unknown, "--data", &data]).fails(3, &["api-key-not-found"]);
+    run(&["keys", "list", "--data", &folder.arg("typo")]).fails(3, &["is no data folder of a server"]);
+    assert!(!folder.path("typo").exists(), "a typo makes no folder");
+    run(&["keys", "list", "--data", &data, "--url", "http://127.0.0.1:1"]).fails(2, &["--url"]);
+    run(&["keys", "list", "--url", "http://127.0.0.1:1"])
+        .fails(3, &["cannot reach http://127.0.0.1:1", "--data"]);
+}

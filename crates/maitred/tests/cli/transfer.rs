@@ -1,0 +1,103 @@
+//! `export` and `import`, on folders and at servers.
+
+use crate::program::{Folder, Server, run};
+
+/// A folder with the demo data and some more, whose server is stopped.
+fn filled(folder: &Folder) -> String {
+    let server = Server::start(&folder.path("data"), &["--demo"]);
+    (0..300).for_each(|number| server.put(number, 1));
+    (0..50).for_each(|number| server.put(number, 2));
+    server.stop();
+    folder.arg("data")
+}
+
+fn export(data: &str) -> String {
+    run(&["export", "--tenant", "demo", "--data", data]).succeeds().stdout
+}
+
+#[test]
+fn an_export_is_the_same_after_an_import_into_an_empty_folder() {
+    let folder = Folder::new();
+    let data = filled(&folder);
+    let exported = export(&data);
+    assert!(exported.lines().count() > 400 && exported.contains("\"cancelled\":true"));
+    let file = folder.write("demo.ndjson", &exported);
+    let copy = folder.arg("copy");
+    let ran = run(&["import", &file, "--data", &copy]).succeeds();
+    let lines = exported.lines().count() - 1;
+    assert_eq!(ran.stdout, format!("{lines} lines imported, 0 were there already, 0 refused\n"));
+    assert!(export(&copy) == exported, "versions, ids and received_at survive");
+    let again = run(&["import", &file, "--data", &copy]).succeeds();
+    assert_eq!(again.stdout, format!("0 lines imported, {lines} were there already, 0 refused\n"));
+    assert!(export(&copy) == exported);
+    assert!(run(&["check", "--data", &copy]).succeeds().stdout.ends_with("all is well\n"));
+}
+
+#[test]
+fn a_running_server_gives_and_takes_the_same() {
+    let folder = Folder::new();
+    let data = filled(&folder);
+    let exported = export(&data);
+    let server = Server::start(&folder.path("data"), &[]);
+    let (file, url) = (folder.arg("demo.ndjson"), server.url());
+    run(&["export", "--tenant", "demo", "--url", &url, "--output", &file]).succeeds();
+    assert!(std::fs::read_to_string(&file).expect("the file") == exported);
+    assert!(!folder.path("demo.ndjson.part").exists());
+    let ran = run(&["import", &file, "--url", &url]).succeeds();
+    let lines = exported.lines().count() - 1;
+    assert_eq!(ran.stdout, format!("0 lines imported, {lines} were there already, 0 refused\n"));
+
+    // Another server has the tenant's profile and nothing else, then all of it.
+    let profile = exported.lines().next().expect("a profile");
+    let profile = folder.write("profile.ndjson", &format!("{profile}\n{{\"type\":\"end\",\"lines\":1}}\n"));
+    run(&["import", &profile, "--data", &folder.arg("copy")]).succeeds();
+    let copy = Server::start(&folder.path("copy"), &[]);
+    let ran = run(&["import", &file, "--url", &copy.url()]).succeeds();
+    assert_eq!(ran.stdout, format!("{} lines imported, 1 were there already, 0 refused\n", lines - 1));
+    copy.stop();
+    assert!(export(&folder.arg("copy")) == exported);
+}
+
+#[test]
+fn refused_lines_are_named_and_the_rest_is_imported() {
+    let folder = Folder::new();
+    let exported = export(&filled(&folder));
+    let mut lines: Vec<String> = exported.lines().map(str::to_owned).collect();
+    // Behind a version of "test-299" comes another id on the same time, then no JSON, then the end.
+    let last = lines.iter().rposition(|line| line.contains("\"test-299\"")).expect("it is there");
+    lines.insert(last + 1, lines[last].replace("test-299", "intruder"));
+    lines.insert(last + 2, "{nonsense".to_owned());
+    let end = lines.len() - 1;
+    lines[end] = format!("{{\"type\":\"end\",\"lines\":{end}}}");
+    let file = folder.write("demo.ndjson", &lines.join("\n"));
+    let ran = run(&["import", &file, "--data", &folder.arg("copy")]);
+    let refused = ran.fails(
+        1,
+        &[
+            &format!("line {}: The time range is not available", last + 2),
+            "(time-range-unavailable)",
+            &format!("line {}: ", last + 3),
+            "(line-malformed)",
+        ],
+    );
+    assert!(refused.stdout.ends_with("2 refused\n"), "{}", refused.stdout);
+    assert!(export(&folder.arg("copy")) == exported, "the rest is the same");
+}
+
+#[test]
+fn what_is_not_there_is_named() {
+    let folder = Folder::new();
+    let data = filled(&folder);
+    run(&["export", "--tenant", "none", "--data", &data]).fails(3, &["there is no tenant \"none\""]);
+    run(&["export", "--tenant", "No Slug", "--data", &data]).fails(2, &["--tenant No Slug"]);
+    run(&["export", "--tenant", "demo", "--data", &folder.arg("typo")]).fails(3, &["is no data folder"]);
+    run(&["import", &folder.arg("none.ndjson"), "--data", &data]).fails(3, &["none.ndjson"]);
+    assert!(!folder.path("typo").exists());
+    let server = Server::start(&folder.path("data"), &[]);
+    let url = server.url();
+    let ran = run(&["export", "--tenant", "none", "--url", &url]);
+    ran.fails(3, &["There is no tenant \"none\".", "tenant-not-found"]);
+    let output = folder.arg("out.ndjson");
+    run(&["export", "--tenant", "none", "--url", &url, "--output", &output]).fails(3, &["tenant-not-found"]);
+    assert!(!folder.path("out.ndjson").exists() && !folder.path("out.ndjson.part").exists());
+}
