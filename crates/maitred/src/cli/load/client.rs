@@ -21,6 +21,9 @@ use super::answer::{Answer, AnswerReader, Malformed};
 /// Bytes read at once.
 const INPUT_BYTES: usize = 64 * 1024;
 
+/// A connection that was idle for no longer is taken to be open.
+const IDLE_TRUSTED_MAX: Duration = Duration::from_secs(1);
+
 thread_local! {
     /// Lent to a connection while it is polled, never across an await.
     static INPUT: RefCell<Vec<u8>> = RefCell::new(vec![0; INPUT_BYTES]);
@@ -51,6 +54,10 @@ pub(super) struct Connection {
     timeout: Duration,
     expires: Instant,
     alarm: Pin<Box<Sleep>>,
+    /// When it was opened or last sent a request.
+    used: Instant,
+    /// The server has stopped reading: what it still answers is its last answer.
+    deaf: bool,
 }
 
 impl Connection {
@@ -66,13 +73,16 @@ impl Connection {
             .map_err(|_elapsed| ExchangeError::Connect(io::ErrorKind::TimedOut.into()))?
             .map_err(ExchangeError::Connect)?;
         stream.set_nodelay(true).map_err(ExchangeError::Connect)?;
-        let expires = Instant::now() + timeout;
+        let used = Instant::now();
+        let expires = used + timeout;
         Ok(Connection {
             stream,
             reader: AnswerReader::new(kept_bytes_max),
             timeout,
             expires,
             alarm: Box::pin(tokio::time::sleep_until(expires)),
+            used,
+            deaf: false,
         })
     }
 
@@ -81,6 +91,7 @@ impl Connection {
     /// # Errors
     /// After one the connection is of no further use.
     pub(super) async fn exchange(&mut self, request: &[u8], sent: Instant) -> Result<(), ExchangeError> {
+        self.used = sent;
         self.expires = sent + self.timeout;
         self.reader.reset();
         let mut unsent = request;
@@ -97,6 +108,13 @@ impl Connection {
         .await
     }
 
+    /// Whether the server has closed the connection while nobody asked for anything, as servers may. Only looked at
+    /// where it was idle for long: it costs a system call.
+    pub(super) fn has_expired(&self) -> bool {
+        self.used.elapsed() > IDLE_TRUSTED_MAX
+            && !matches!(self.stream.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// The answer of the exchange that has just succeeded.
     pub(super) fn answer(&self) -> Answer<'_> {
         self.reader.answer()
@@ -107,9 +125,9 @@ impl Connection {
         self.reader.bytes()
     }
 
-    /// Whether the server has announced that it closes the connection.
+    /// Whether the connection ends behind that answer.
     pub(super) fn closes(&self) -> bool {
-        self.reader.closes()
+        self.deaf || self.reader.closes()
     }
 
     fn poll_send(
@@ -121,7 +139,11 @@ impl Connection {
             match ready!(Pin::new(&mut self.stream).poll_write(context, unsent)) {
                 Ok(0) => return Poll::Ready(Err(ExchangeError::Lost(io::ErrorKind::WriteZero.into()))),
                 Ok(written) => *unsent = &unsent[written..],
-                Err(error) => return Poll::Ready(Err(ExchangeError::Lost(error))),
+                // A server may refuse a request by its head and not take the rest: its answer says why.
+                Err(_) => {
+                    self.deaf = true;
+                    *unsent = &[];
+                }
             }
         }
         Poll::Ready(Ok(()))
@@ -230,6 +252,35 @@ mod tests {
         let mut connection = connected(vec![b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf"], true).await;
         let error = connection.exchange(REQUEST, now()).await.unwrap_err();
         assert!(matches!(error, ExchangeError::Lost(_)), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_closed_while_it_was_idle_has_expired() {
+        let long_ago = now() - 2 * IDLE_TRUSTED_MAX;
+        let mut closed = connected(vec![], true).await;
+        // The end has arrived once the socket can be read.
+        closed.stream.readable().await.unwrap();
+        assert!(!closed.has_expired(), "it was not idle for long");
+        closed.used = long_ago;
+        assert!(closed.has_expired());
+        let mut open = connected(vec![], false).await;
+        open.used = long_ago;
+        assert!(!open.has_expired());
+    }
+
+    #[tokio::test]
+    async fn an_answer_to_a_request_that_was_not_taken_whole_is_read() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read_exact(&mut [0; 10]).await.unwrap();
+            stream.write_all(b"HTTP/1.1 413 Too Large\r\ncontent-length: 3\r\n\r\nbig").await.unwrap();
+        });
+        let mut connection = Connection::open(address, Duration::from_secs(10), 1024).await.unwrap();
+        connection.exchange(&vec![b'x'; 64 << 20], now()).await.unwrap();
+        assert_eq!((connection.answer().status, connection.answer().body), (413, b"big".as_slice()));
+        assert!(connection.closes());
     }
 
     #[tokio::test]

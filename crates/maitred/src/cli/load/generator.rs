@@ -27,6 +27,9 @@ use super::tally::{Answered, Ledger, Outcomes};
 
 /// Connections a thread opens at the same time.
 const OPENING_MAX: usize = 128;
+/// How long after one connection a thread opens the next: servers accept no faster, and turn away what they cannot
+/// queue.
+const OPENING_EVERY: Duration = Duration::from_micros(100);
 /// First and longest pause before a lost connection is opened again.
 const REOPEN_PAUSE_MIN: Duration = Duration::from_millis(20);
 const REOPEN_PAUSE_MAX: Duration = Duration::from_millis(500);
@@ -277,8 +280,12 @@ async fn open_all(
     kept_bytes_max: usize,
     ledger: &Mutex<Ledger>,
 ) -> Vec<Option<Connection>> {
-    let opened = futures_util::stream::iter(0..share)
-        .map(|_| Connection::open(plan.address, plan.timeout, kept_bytes_max))
+    let begin = Instant::now();
+    let opened = futures_util::stream::iter(0..u32::try_from(share).unwrap_or(u32::MAX))
+        .map(|number| async move {
+            tokio::time::sleep_until(begin + OPENING_EVERY * number).await;
+            Connection::open(plan.address, plan.timeout, kept_bytes_max).await
+        })
         .buffer_unordered(OPENING_MAX)
         .collect::<Vec<_>>()
         .await;
@@ -316,7 +323,7 @@ impl<W: Workload> Worker<W> {
     async fn serve(self: Arc<Self>, mut connection: Option<Connection>) -> io::Result<()> {
         let (mut request, mut scratch) = (Vec::new(), Vec::new());
         while let Some((number, due)) = self.next_turn().await? {
-            if connection.is_none() {
+            if connection.as_ref().is_none_or(Connection::has_expired) {
                 connection = self.reopen().await;
             }
             let Some(open) = connection.as_mut() else { return Ok(()) };
