@@ -39,6 +39,7 @@ use format::{SECTOR_BYTES, SegmentHeader};
 use reader::FileReader;
 use segment::{Index, Segment};
 use shared::Shared;
+use spare::Taken;
 
 /// The length of a segment, unless a batch needs a longer one.
 pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
@@ -153,7 +154,7 @@ impl<D: Disk> Log for FileLog<D> {
 /// Turns the spare into the segment that follows `tail`, with room for a frame of `frame_bytes`.
 fn rotate<D: Disk>(shared: &Shared<D>, tail: Tail, frame_bytes: u64) -> Result<Current<D::File>, LogError> {
     let bytes_min = shared.options.segment_bytes.max(SECTOR_BYTES as u64 + frame_bytes);
-    let (file, bytes) = shared.take_spare(bytes_min)?;
+    let Taken { file, bytes, lock } = shared.take_spare(bytes_min)?;
     let header = SegmentHeader {
         log: shared.options.log,
         bytes,
@@ -169,6 +170,7 @@ fn rotate<D: Disk>(shared: &Shared<D>, tail: Tail, frame_bytes: u64) -> Result<C
         .and_then(|()| shared.disk.rename(spare::SPARE, &segment.name))
         .and_then(|()| shared.disk.sync_dir());
     named.map_err(|error| shared.broken("beginning", &segment.name, &error))?;
+    drop(lock);
     shared.add_segment(Arc::clone(&segment));
     Ok(Current { segment, file, end: SECTOR_BYTES as u64 })
 }

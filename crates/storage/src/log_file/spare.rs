@@ -58,13 +58,21 @@ impl<D: Disk> Preparer<D> {
     }
 }
 
+/// A spare that is becoming a segment. It still has the name [`SPARE`], so until it has another, no next spare may be
+/// finished: that would take this one's name, and the segment's batches would go to a file without any.
+pub(super) struct Taken<'a, F> {
+    pub(super) file: F,
+    pub(super) bytes: u64,
+    /// Let go of once the file has its segment's name.
+    pub(super) lock: MutexGuard<'a, Spare<F>>,
+}
+
 impl<D: Disk> Shared<D> {
-    /// Takes a spare of at least `bytes_min` bytes, finished here and now if need be. It still has the
-    /// name [`SPARE`].
+    /// Takes a spare of at least `bytes_min` bytes, finished here and now if need be.
     ///
     /// # Errors
     /// [`LogError::Full`] when there is no room for one, else as [`Preparer::step`].
-    pub(super) fn take_spare(&self, bytes_min: u64) -> Result<(D::File, u64), LogError> {
+    pub(super) fn take_spare(&self, bytes_min: u64) -> Result<Taken<'_, D::File>, LogError> {
         let mut spare = self.lock_spare();
         loop {
             match self.prepare(&mut spare, bytes_min)? {
@@ -78,7 +86,7 @@ impl<D: Disk> Shared<D> {
                 }
                 Preparation::Ready => {
                     if let Spare::Ready { file, bytes } = std::mem::replace(&mut *spare, Spare::None) {
-                        return Ok((file, bytes));
+                        return Ok(Taken { file, bytes, lock: spare });
                     }
                 }
             }

@@ -1,5 +1,7 @@
 //! Segments: made ahead or in place, filled, found again.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use maitred_engine::conformance::log::{append_all, batch_after, read_all};
 use maitred_engine::log::{Appended, Log};
 use maitred_storage::disk::SECTOR_BYTES;
@@ -8,7 +10,7 @@ use maitred_storage::log_file::{FileLog, Options, PREPARE_STEP_BYTES, Preparatio
 
 use crate::crash::body_of_sectors;
 use crate::crash_disk::{Call, CrashDisk};
-use crate::folder::small;
+use crate::folder::{Folder, small};
 
 const SEGMENT_BYTES: u64 = 8 * 512;
 
@@ -150,4 +152,31 @@ fn a_log_whose_newest_segment_is_empty_goes_on() {
     assert_eq!(log.append_if(tail, &batch), Ok(Appended::Committed));
     batches.push(batch);
     assert_eq!(read_all(&*log.reader()).unwrap(), batches);
+}
+
+#[test]
+fn segments_keep_their_names_while_another_thread_makes_the_next_one_as_fast_as_it_can() {
+    let folder = Folder::new();
+    let mut log = FileLog::open(folder.disk(), small(SEGMENT_BYTES)).unwrap().log;
+    let (preparer, done) = (log.preparer(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                preparer.step().unwrap();
+            }
+        });
+        // A panic must not leave the other thread running.
+        let appended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            for _ in 0..300 {
+                append_all(&mut log, &[body_of_sectors(5)]);
+            }
+        }));
+        done.store(true, Ordering::Relaxed);
+        appended.unwrap();
+    });
+    let kept = read_all(&*log.reader());
+    drop(log);
+    let reopened = FileLog::open(folder.disk(), small(SEGMENT_BYTES)).unwrap();
+    assert_eq!((reopened.report.segments, reopened.report.tail.0), (300, 300));
+    assert_eq!(read_all(&*reopened.log.reader()), kept);
 }
