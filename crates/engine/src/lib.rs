@@ -22,6 +22,7 @@ pub mod queue;
 pub mod recovery;
 pub mod snapshot_file;
 pub mod store;
+pub mod sync;
 pub mod view;
 pub mod view_hash;
 pub mod writer;

@@ -4,17 +4,21 @@
 //! - Within a tenant commands are decided in the order in which they entered its line.
 //! - Between tenants the lines are served by deficit round robin (Shreedhar, Varghese 1995), so that a
 //!   tenant in a rush delays another by at most one turn.
-//! - What waits is bounded in bytes and in expected time. What would wait too long is refused at once,
-//!   and what did wait too long is refused instead of decided.
+//! - What waits is bounded in bytes and in expected time, both reckoned for the tenant that asks, so that a
+//!   rush is refused before it takes the room of others. What would wait too long is refused at once, and
+//!   what did wait too long is refused instead of decided.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 use maitred_core::{Domain, TenantNumber};
 use tokio::sync::oneshot;
 
-use crate::{AnswerOf, Envelope, Unavailable, batch::BATCH_COMMANDS_MAX};
+use crate::{
+    AnswerOf, Envelope, Unavailable,
+    batch::BATCH_COMMANDS_MAX,
+    sync::{Condvar, Mutex, MutexGuard},
+};
 
 /// The most bytes of commands that wait, over all tenants.
 pub const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -70,16 +74,22 @@ struct Lines<D: Domain> {
     displaced: VecDeque<Queued<D>>,
     commands: usize,
     bytes: usize,
-    /// Commands decided per second of late; 0 while unknown.
+    /// Bytes taken per second of late; 0 while unknown.
     rate: f64,
+    /// Since when it is being measured anew, and the bytes taken since.
     measured: Duration,
-    measured_commands: usize,
+    measured_bytes: usize,
+    /// When the writer last came for what waits, or when the first of it arrived.
+    served: Duration,
     closed: bool,
     writer_waits: bool,
 }
 
 struct Line<D: Domain> {
     queued: VecDeque<Queued<D>>,
+    /// What `queued` is counted as.
+    bytes: usize,
+    /// How much of it may be taken before it is another's turn.
     deficit: usize,
 }
 
@@ -107,14 +117,15 @@ impl<D: Domain> Queue<D> {
             bytes: 0,
             rate: 0.0,
             measured: Duration::ZERO,
-            measured_commands: 0,
+            measured_bytes: 0,
+            served: Duration::ZERO,
             closed: false,
             writer_waits: false,
         };
         Queue { lines: Mutex::new(lines), arrived: Condvar::new(), bytes_max, wait_max }
     }
 
-    fn lines(&self) -> std::sync::MutexGuard<'_, Lines<D>> {
+    fn lines(&self) -> MutexGuard<'_, Lines<D>> {
         self.lines.lock().expect("nobody panics while holding the queue")
     }
 
@@ -130,19 +141,13 @@ impl<D: Domain> Queue<D> {
         if lines.closed {
             return Err(Unavailable::Draining);
         }
-        let late = lines.rate > 0.0 && lines.commands as f64 / lines.rate > self.wait_max.as_secs_f64();
-        if late || lines.bytes + queued.cost() > self.bytes_max {
+        let tenant = queued.envelope.tenant;
+        if !lines.has_room(tenant, queued.cost(), self.bytes_max)
+            || lines.is_late(tenant, queued.cost(), now, self.wait_max)
+        {
             return Err(Unavailable::Overloaded { retry_after: RETRY_AFTER });
         }
-        lines.bytes += queued.cost();
-        lines.commands += 1;
-        let tenant = queued.envelope.tenant;
-        let line =
-            lines.by_tenant.entry(tenant).or_insert_with(|| Line { queued: VecDeque::new(), deficit: 0 });
-        line.queued.push_back(queued);
-        if line.queued.len() == 1 {
-            lines.turns.push_back(tenant);
-        }
+        lines.enter(queued, now);
         if lines.writer_waits {
             lines.writer_waits = false;
             self.arrived.notify_one();
@@ -188,6 +193,21 @@ impl<D: Domain> Queue<D> {
         self.arrived.notify_all();
     }
 
+    /// Takes no more commands, and answers all that wait with `why`: nobody will decide them.
+    pub fn abandon(&self, why: &Unavailable) {
+        let mut lines = self.lines();
+        lines.closed = true;
+        let mut waiting: Vec<_> = lines.displaced.drain(..).collect();
+        waiting.extend(lines.by_tenant.drain().flat_map(|(_, line)| line.queued));
+        lines.turns.clear();
+        (lines.commands, lines.bytes) = (0, 0);
+        drop(lines);
+        self.arrived.notify_all();
+        for queued in waiting {
+            let _ = queued.reply.send(Err(why.clone())); // its sender may have gone
+        }
+    }
+
     /// How many commands wait, and how many bytes they are counted as.
     pub fn depth(&self) -> (usize, usize) {
         let lines = self.lines();
@@ -196,8 +216,40 @@ impl<D: Domain> Queue<D> {
 }
 
 impl<D: Domain> Lines<D> {
+    /// A tenant may take as much as it leaves to others. (A dynamic threshold; Choudhury, Hahne 1998.)
+    fn has_room(&self, tenant: TenantNumber, cost: usize, bytes_max: usize) -> bool {
+        let of_tenant = self.by_tenant.get(&tenant).map_or(0, |line| line.bytes);
+        of_tenant + cost <= bytes_max.saturating_sub(self.bytes)
+    }
+
+    /// Whether a command that entered now would wait too long.
+    fn is_late(&self, tenant: TenantNumber, cost: usize, now: Duration, wait_max: Duration) -> bool {
+        if self.commands > 0 && now.saturating_sub(self.served) > wait_max {
+            return true; // nobody has come for what waits; the pace of before says nothing
+        }
+        let of_tenant = self.by_tenant.get(&tenant).map_or(0, |line| line.bytes);
+        let turns = (of_tenant + cost).div_ceil(TURN_BYTES);
+        let before = self.bytes.min(turns * TURN_BYTES * (self.turns.len() + 1));
+        self.rate > 0.0 && before as f64 / self.rate > wait_max.as_secs_f64()
+    }
+
+    fn enter(&mut self, queued: Queued<D>, now: Duration) {
+        if self.commands == 0 {
+            (self.served, self.measured, self.measured_bytes) = (now, now, 0);
+        }
+        self.bytes += queued.cost();
+        self.commands += 1;
+        let tenant = queued.envelope.tenant;
+        let line = self.by_tenant.entry(tenant).or_insert_with(|| {
+            self.turns.push_back(tenant);
+            Line { queued: VecDeque::new(), bytes: 0, deficit: TURN_BYTES }
+        });
+        line.bytes += queued.cost();
+        line.queued.push_back(queued);
+    }
+
     fn drain(&mut self, out: &mut VecDeque<Queued<D>>, now: Duration, wait_max: Duration) {
-        let before = self.commands;
+        let before = self.bytes;
         while out.len() < BATCH_COMMANDS_MAX
             && let Some(queued) = self.displaced.pop_front()
         {
@@ -209,7 +261,8 @@ impl<D: Domain> Lines<D> {
         {
             self.turn(tenant, out, now, wait_max);
         }
-        self.measure(before - self.commands, now);
+        self.served = now;
+        self.measure(before - self.bytes, now);
     }
 
     /// One tenant's turn: as many of its commands as its deficit pays for.
@@ -221,13 +274,13 @@ impl<D: Domain> Lines<D> {
         wait_max: Duration,
     ) {
         let mut line = self.by_tenant.remove(&tenant).expect("every turn has a line");
-        line.deficit += TURN_BYTES;
         while let Some(next) = line.queued.front()
             && out.len() < BATCH_COMMANDS_MAX
             && next.cost() <= line.deficit
         {
             let queued = line.queued.pop_front().expect("it is there");
             line.deficit -= queued.cost();
+            line.bytes -= queued.cost();
             self.leave(&queued);
             if now.saturating_sub(queued.arrived) > wait_max {
                 let refusal = Unavailable::Overloaded { retry_after: RETRY_AFTER };
@@ -236,10 +289,16 @@ impl<D: Domain> Lines<D> {
                 out.push_back(queued);
             }
         }
-        if !line.queued.is_empty() {
-            self.by_tenant.insert(tenant, line);
-            self.turns.push_back(tenant);
+        match line.queued.front() {
+            None => return,
+            // The batch is full in the middle of its turn: the turn goes on with the next.
+            Some(next) if next.cost() <= line.deficit => self.turns.push_front(tenant),
+            Some(_) => {
+                line.deficit += TURN_BYTES;
+                self.turns.push_back(tenant);
+            }
         }
+        self.by_tenant.insert(tenant, line);
     }
 
     fn leave(&mut self, queued: &Queued<D>) {
@@ -247,18 +306,17 @@ impl<D: Domain> Lines<D> {
         self.bytes -= queued.cost();
     }
 
-    /// Keeps the rate at which commands leave, over windows of at least 100 ms.
+    /// Keeps the rate at which bytes leave, over windows of at least 100 ms in which something waited all
+    /// the time: a queue that runs empty tells nothing of how fast it could have gone.
     fn measure(&mut self, left: usize, now: Duration) {
-        self.measured_commands += left;
+        self.measured_bytes += left;
         let window = now.saturating_sub(self.measured);
-        if window >= Duration::from_millis(100) {
-            let rate = self.measured_commands as f64 / window.as_secs_f64();
-            // A queue that ran empty tells nothing of how fast it could have gone.
-            let busy = self.commands > 0;
-            self.rate =
-                if busy { if self.rate > 0.0 { 0.7 * self.rate + 0.3 * rate } else { rate } } else { 0.0 };
-            self.measured = now;
-            self.measured_commands = 0;
+        if self.commands == 0 {
+            self.rate = 0.0;
+        } else if window >= Duration::from_millis(100) {
+            let rate = self.measured_bytes as f64 / window.as_secs_f64();
+            self.rate = if self.rate > 0.0 { 0.7 * self.rate + 0.3 * rate } else { rate };
+            (self.measured, self.measured_bytes) = (now, 0);
         }
     }
 }

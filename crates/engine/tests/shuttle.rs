@@ -1,0 +1,1 @@
+//! The engine on a checker's schedules.
