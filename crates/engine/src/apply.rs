@@ -114,6 +114,21 @@ pub fn remembered(
     (age < IDEMPOTENCY_MICROS).then_some(found)
 }
 
+/// Whether `tenant` can have no further key remembered at `now`: as many as may be are, and none of them is
+/// about to be forgotten for it.
+pub fn keys_exhausted(view: &dyn Read, tenant: TenantNumber, now: Timestamp) -> bool {
+    remembered_keys(view, tenant) >= IDEMPOTENCY_KEYS_MAX && {
+        let (due, expired) = expired(tenant, now);
+        view.first(&due, &expired).is_none()
+    }
+}
+
+/// The range of the tenant's keys by age that are expired at `now`.
+fn expired(tenant: TenantNumber, now: Timestamp) -> (Key, Key) {
+    let due = Key::of(Table::IdempotencyDue, tenant);
+    (due, due.time(Timestamp::from_micros(now.as_micros() - IDEMPOTENCY_MICROS + 1)))
+}
+
 /// How many idempotency keys `tenant` has remembered, those about to be forgotten included.
 pub fn remembered_keys(view: &dyn Read, tenant: TenantNumber) -> u64 {
     view.get(&counter(tenant)).map_or(0, |count| Parts(count).u64())
@@ -131,7 +146,7 @@ pub fn remember(
     At { tenant, seq, timestamp, .. }: At,
 ) {
     let mut count = remembered_keys(view, tenant);
-    let due = Key::of(Table::IdempotencyDue, tenant);
+    let (due, expired) = expired(tenant, timestamp);
     let entry = Key::of(Table::Idempotency, tenant).u128(key);
     if let Some(old) = view.get(&entry) {
         let old = Parts(old).time();
@@ -139,7 +154,6 @@ pub fn remember(
         count -= 1;
     }
     for _ in 0..IDEMPOTENCY_FORGOTTEN_EACH {
-        let expired = due.time(Timestamp::from_micros(timestamp.as_micros() - IDEMPOTENCY_MICROS + 1));
         let Some((oldest, _)) = view.first(&due, &expired) else { break };
         let oldest = Key::from_bytes(oldest);
         let mut parts = Parts::behind_tenant(&oldest);

@@ -28,6 +28,8 @@ pub const BATCH_COMMANDS_MAX: usize = 512;
 pub const BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// The most bytes of one command's facts and remembered outcome together.
 pub const COMMAND_BYTES_MAX: usize = 256 * 1024;
+/// What a fact takes besides its body.
+pub const FACT_BYTES: usize = 7;
 /// The longest sealed batch that a log must take.
 pub const SEALED_BYTES_MAX: usize = BATCH_BYTES_MAX + COMMAND_BYTES_MAX + 4096;
 /// The format that [`BatchBuilder`] writes.

@@ -120,7 +120,7 @@ impl<D: Domain> Committer<D> {
                 apply::apply_batch(&*self.domain, &mut view, sealed)
                     .map_err(|error| LogError::DataLoss(error.to_string()))?;
             }
-            self.shared.publish(overlay.to_publish(), tail, timestamp);
+            self.shared.follow(overlay.to_publish(), tail, timestamp);
         }
     }
 }

@@ -11,10 +11,9 @@
 //! simulation runs without them.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Condvar, Mutex};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use maitred_core::{Domain, PartitionId, Position, Seq};
@@ -26,10 +25,15 @@ use crate::{
     committer::{Committed, Committer},
     flusher::Flusher,
     log::{Log, LogError},
-    overlay::OVERLAY_BYTES_MAX,
+    overlay::{LAYER_BYTES_MAX, OVERLAY_BYTES_MAX},
     publish::{Published, Shared},
-    queue::{Pending, Queue, Queued},
+    queue::{Pending, QUEUE_BYTES_MAX, QUEUE_WAIT_MAX, Queue, Queued, RETRY_AFTER},
     store::Store,
+    sync::{
+        Condvar, Mutex,
+        mpsc::{Receiver, SyncSender, sync_channel},
+        thread::{self, JoinHandle},
+    },
     view::View,
     writer::{Prepared, Writer},
 };
@@ -38,8 +42,13 @@ use crate::{
 const IDLE: Duration = Duration::from_secs(2);
 /// How long the writer sleeps between looks at a full overlay.
 const OVERLAY_FULL_PAUSE: Duration = Duration::from_millis(2);
+/// Past this many times its bound the overlay takes no more: the flusher is stuck, and what would be
+/// decided is refused.
+const OVERLAY_STUCK: usize = 2;
 /// How long an append of unknown outcome waits before it is sent again.
 const UNKNOWN_PAUSE: Duration = Duration::from_millis(20);
+/// How long the flusher waits before it tries a store again that could not be written.
+const FLUSH_PAUSE: Duration = Duration::from_secs(1);
 
 /// What an engine is made of.
 pub struct Parts<D: Domain> {
@@ -57,9 +66,33 @@ pub struct Parts<D: Domain> {
     pub partition: PartitionId,
     /// Random bits: names this process in the log and seeds its ids.
     pub seed: u128,
-    /// Called once from a thread of the engine when the log cannot be trusted any more. The process must
-    /// exit: what it knows may differ from what is durable.
+    /// Called once from a thread of the engine when the log cannot be trusted any more, or the thread
+    /// itself has panicked. The process must exit: what it knows may differ from what is durable.
     pub on_broken: Box<dyn Fn(&LogError) + Send>,
+}
+
+/// How much an engine takes on. The defaults are meant for every server; tests make them small.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// A layer of the overlay is flushed when it has reached this size.
+    pub layer_bytes_max: usize,
+    /// Past this size of the overlay the writer slows down; past twice as much it refuses.
+    pub overlay_bytes_max: usize,
+    /// The most bytes of commands that wait.
+    pub queue_bytes_max: usize,
+    /// The longest a command may wait to be decided.
+    pub queue_wait_max: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Bounds {
+            layer_bytes_max: LAYER_BYTES_MAX,
+            overlay_bytes_max: OVERLAY_BYTES_MAX,
+            queue_bytes_max: QUEUE_BYTES_MAX,
+            queue_wait_max: QUEUE_WAIT_MAX,
+        }
+    }
 }
 
 /// A running engine. Clones are handles to the same.
@@ -87,7 +120,11 @@ struct Inner<D: Domain> {
     partition: PartitionId,
     flush: Signal,
     counters: Counters,
+    overlay_bytes_max: usize,
+    on_broken: Mutex<Option<OnBroken>>,
 }
+
+type OnBroken = Box<dyn Fn(&LogError) + Send>;
 
 /// What the engine has done since it started. Read them any time; they only rise.
 #[derive(Debug, Default)]
@@ -138,11 +175,16 @@ impl Threads {
 impl<D: Domain> Engine<D> {
     /// Starts the threads.
     pub fn start(parts: Parts<D>) -> (Engine<D>, Threads) {
+        Engine::start_within(Bounds::default(), parts)
+    }
+
+    /// Starts the threads with other bounds than the default ones.
+    pub fn start_within(bounds: Bounds, parts: Parts<D>) -> (Engine<D>, Threads) {
         let Parts { domain, log, store, published, clock, partition, seed, on_broken } = parts;
         let shared = Arc::new(Shared::new(published));
         let inner = Arc::new(Inner {
             domain: Arc::clone(&domain),
-            queue: Queue::default(),
+            queue: Queue::new(bounds.queue_bytes_max, bounds.queue_wait_max),
             shared: Arc::clone(&shared),
             store: Arc::clone(&store),
             guard: Mutex::new(ClockGuard::new(&*clock)),
@@ -150,22 +192,24 @@ impl<D: Domain> Engine<D> {
             partition,
             flush: Signal::default(),
             counters: Counters::default(),
+            overlay_bytes_max: bounds.overlay_bytes_max,
+            on_broken: Mutex::new(Some(on_broken)),
         });
         let writer =
-            Writer::new(Arc::clone(&domain), Arc::clone(&store), Arc::clone(&shared), partition, seed);
+            Writer::new(Arc::clone(&domain), Arc::clone(&store), Arc::clone(&shared), partition, seed)
+                .with_layer_bytes_max(bounds.layer_bytes_max);
         let committer = Committer::new(domain, log, Arc::clone(&store), Arc::clone(&shared));
         let flusher = Flusher::new(shared, store);
         let (to_committer, from_writer) = sync_channel(0);
         let handles = vec![
-            spawn("maitred-writer", &inner, move |inner| write(&inner, writer, &to_committer)),
+            spawn("maitred-writer", &inner, move |inner| write(inner, writer, &to_committer)),
             spawn("maitred-committer", &inner, move |inner| {
-                if let Err(error) = commit(&inner, committer, &from_writer) {
-                    on_broken(&error);
+                if let Err(error) = commit(inner, committer, &from_writer) {
+                    inner.give_up(&error);
                 }
-                inner.queue.close();
                 inner.flush.end();
             }),
-            spawn("maitred-flusher", &inner, move |inner| flush(&inner, &flusher)),
+            spawn("maitred-flusher", &inner, move |inner| flush(inner, &flusher)),
         ];
         let engine = Engine(inner);
         (engine.clone(), Threads { stop: Box::new(engine), handles })
@@ -276,51 +320,92 @@ impl<D: Domain> Engine<D> {
     }
 }
 
+impl<D: Domain> Inner<D> {
+    /// The engine cannot go on: says so once, and lets nobody wait for an answer that will not come.
+    fn give_up(&self, error: &LogError) {
+        let on_broken = self.on_broken.lock().expect("nobody panics while holding it").take();
+        if let Some(on_broken) = on_broken {
+            on_broken(error);
+        }
+        self.queue.abandon(&Unavailable::Unknown);
+        self.flush.end();
+    }
+}
+
 fn spawn<D: Domain>(
-    name: &str,
+    name: &'static str,
     inner: &Arc<Inner<D>>,
-    run: impl FnOnce(Arc<Inner<D>>) + Send + 'static,
+    run: impl FnOnce(&Inner<D>) + Send + 'static,
 ) -> JoinHandle<()> {
     let inner = Arc::clone(inner);
-    thread::Builder::new().name(name.into()).spawn(move || run(inner)).expect("a thread can be started")
+    let run = move || {
+        if catch_unwind(AssertUnwindSafe(|| run(&inner))).is_err() {
+            inner.give_up(&LogError::Broken(format!("{name} panicked")));
+        }
+    };
+    thread::Builder::new().name(name.into()).spawn(run).expect("a thread can be started")
 }
 
 /// The writer's thread: drains, decides, hands over. Handing over waits until the committer has taken the
 /// batch before, so at most two are under way.
 fn write<D: Domain>(inner: &Inner<D>, mut writer: Writer<D>, committer: &SyncSender<Prepared<D>>) {
-    let mut waiting: VecDeque<Queued<D>> = VecDeque::new();
-    loop {
-        if waiting.is_empty() {
-            inner.queue.drain(&mut waiting, inner.clock.monotonic());
-        }
-        if waiting.is_empty() {
-            if inner.queue.wait(IDLE) {
-                if inner.queue.depth().0 > 0 || !writer.fill() {
-                    continue;
-                }
-            } else {
-                writer.fill();
-                let _ = committer.send(writer.decide(&mut waiting, inner.clock.wall()));
-                return;
-            }
-        }
-        let overfull = writer.overlay_bytes() >= OVERLAY_BYTES_MAX;
-        let wall =
-            inner.guard.lock().expect("nobody panics while holding the clock guard").read(&*inner.clock);
-        let Some(wall) = wall else {
-            refuse(&mut waiting, &Unavailable::ClockSuspect);
-            continue;
-        };
-        let prepared = writer.decide(&mut waiting, wall);
-        inner.counters.commands.fetch_add(prepared.decided.len() as u64, Ordering::Relaxed);
-        if committer.send(prepared).is_err() {
-            refuse(&mut waiting, &Unavailable::Unknown);
-            return; // the committer has given up, and has said why
-        }
-        if overfull {
-            thread::sleep(OVERLAY_FULL_PAUSE);
-        }
+    let mut waiting = VecDeque::new();
+    while write_next(inner, &mut writer, &mut waiting, committer).is_some() {}
+    refuse(&mut waiting, &Unavailable::Unknown);
+    inner.queue.abandon(&Unavailable::Unknown);
+}
+
+/// One round of the writer's thread. `None` when the queue is closed and empty, or when the committer takes
+/// no more: it has given up then, and has said why.
+fn write_next<D: Domain>(
+    inner: &Inner<D>,
+    writer: &mut Writer<D>,
+    waiting: &mut VecDeque<Queued<D>>,
+    committer: &SyncSender<Prepared<D>>,
+) -> Option<()> {
+    if writer.catch_up() {
+        settle(inner, writer, committer)?;
+        inner.queue.displace(waiting.drain(..));
     }
+    if waiting.is_empty() {
+        inner.queue.drain(waiting, inner.clock.monotonic());
+    }
+    if waiting.is_empty() {
+        let open = inner.queue.wait(IDLE);
+        if inner.queue.depth().0 == 0 && (writer.fill() || !open) {
+            settle(inner, writer, committer)?;
+        }
+        return (open || inner.queue.depth().0 > 0).then_some(());
+    }
+    let overlay_bytes = writer.overlay_bytes();
+    if overlay_bytes >= OVERLAY_STUCK * inner.overlay_bytes_max {
+        refuse(waiting, &Unavailable::Overloaded { retry_after: RETRY_AFTER });
+        return Some(());
+    }
+    let wall = inner.guard.lock().expect("nobody panics while holding the clock guard").read(&*inner.clock);
+    let Some(wall) = wall else {
+        refuse(waiting, &Unavailable::ClockSuspect);
+        return Some(());
+    };
+    // `None` when a batch has just lost its place: the next round settles that first.
+    if let Some(prepared) = writer.try_decide(waiting, wall) {
+        inner.counters.commands.fetch_add(prepared.decided.len() as u64, Ordering::Relaxed);
+        committer.send(prepared).ok()?;
+    }
+    if overlay_bytes >= inner.overlay_bytes_max {
+        thread::sleep(OVERLAY_FULL_PAUSE);
+    }
+    Some(())
+}
+
+/// Hands over a batch of nothing. When it is taken, everything before it has been dealt with: what lost
+/// its place is back in the queue, in order, and nothing newer was decided before it.
+fn settle<D: Domain>(
+    inner: &Inner<D>,
+    writer: &mut Writer<D>,
+    committer: &SyncSender<Prepared<D>>,
+) -> Option<()> {
+    committer.send(writer.decide(&mut VecDeque::new(), inner.clock.wall())).ok()
 }
 
 fn refuse<D: Domain>(queued: &mut VecDeque<Queued<D>>, why: &Unavailable) {
@@ -380,9 +465,8 @@ fn flush<D: Domain>(inner: &Inner<D>, flusher: &Flusher) {
                 Ok(None) => break,
                 Err(error) => {
                     tracing::error!(error = %error, "the view's store cannot be written; trying again");
-                    thread::sleep(Duration::from_secs(1));
-                    if !going_on {
-                        return;
+                    if inner.flush.wait_for_end(FLUSH_PAUSE) {
+                        return; // what is not in the store is replayed from the log
                     }
                 }
             }
@@ -415,6 +499,16 @@ impl Signal {
     fn end(&self) {
         self.state.lock().expect("nobody panics while holding a signal").ended = true;
         self.changed.notify_one();
+    }
+
+    /// Waits at most `patience` until the signal is ended; false when it is not.
+    fn wait_for_end(&self, patience: Duration) -> bool {
+        let state = self.state.lock().expect("nobody panics while holding a signal");
+        let (state, _) = self
+            .changed
+            .wait_timeout_while(state, patience, |state| !state.ended)
+            .expect("nobody panics while holding a signal");
+        state.ended
     }
 
     /// Waits until the signal is raised or ended; false when it is ended.

@@ -11,12 +11,17 @@
 //! - The store is committed before the layers it took in are forgotten.
 //! - `generation` rises when a batch lost its place: whatever was decided on top of it is void.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use maitred_core::{Seq, Timestamp};
 use tokio::sync::watch;
 
-use crate::{batch::Hash, log::Tail, overlay::Overlay};
+use crate::{
+    batch::Hash,
+    log::Tail,
+    overlay::Overlay,
+    sync::{Mutex, MutexGuard},
+};
 
 /// The published state of a partition: what readers see.
 #[derive(Debug, Clone)]
@@ -61,7 +66,7 @@ impl Shared {
         Shared { state: Mutex::new(State { published: Arc::new(published), generation: 0 }), seq }
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("nobody panics while holding the published state")
     }
 
@@ -83,11 +88,22 @@ impl Shared {
 
     /// Publishes a durable batch and all before it. `overlay` may still have layers that were flushed
     /// while the batch was on its way.
-    pub fn publish(&self, mut overlay: Overlay, tail: Tail, timestamp: Timestamp) {
+    pub fn publish(&self, overlay: Overlay, tail: Tail, timestamp: Timestamp) {
+        self.replace(overlay, tail, timestamp, 0);
+    }
+
+    /// Publishes batches of another writer, and declares everything void that was decided in their place:
+    /// both at once, so that nobody who sees them in the store decides on in the old generation.
+    pub fn follow(&self, overlay: Overlay, tail: Tail, timestamp: Timestamp) {
+        self.replace(overlay, tail, timestamp, 1);
+    }
+
+    fn replace(&self, mut overlay: Overlay, tail: Tail, timestamp: Timestamp, generations: u64) {
         let mut state = self.state();
         assert!(state.published.tail.0 <= tail.0, "batches are published in order");
         overlay.forget(state.published.overlay.base());
         let old = std::mem::replace(&mut state.published, Arc::new(Published { overlay, tail, timestamp }));
+        state.generation += generations;
         drop(state);
         drop(old); // freeing a tree takes time that no reader should wait for
         self.seq.send_replace(tail.0);

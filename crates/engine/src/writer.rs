@@ -17,7 +17,8 @@ use crate::{
     Answer, AnswerOf, Envelope, Unavailable,
     apply::{self, IDEMPOTENCY_KEYS_MAX},
     batch::{
-        BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, BatchBuilder, COMMAND_BYTES_MAX, Header, Idempotency, Sealed,
+        BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, BatchBuilder, COMMAND_BYTES_MAX, FACT_BYTES, Header,
+        Idempotency, Sealed,
     },
     log::Tail,
     overlay::{LAYER_BYTES_MAX, Overlay, WriterOverlay},
@@ -123,7 +124,6 @@ impl<D: Domain> Writer<D> {
     /// Ends the newest layer, so that the flusher can take it once it is published: for a server that is
     /// idle or about to stop. False if there is nothing to flush.
     pub fn fill(&mut self) -> bool {
-        self.catch_up();
         let filled = self.overlay.newest_bytes() > 0;
         if filled {
             self.overlay.fill(self.tail, self.timestamp);
@@ -133,14 +133,28 @@ impl<D: Domain> Writer<D> {
 
     /// Decides commands from the front of `queue` until a batch is full, at the wall time `wall`.
     pub fn decide(&mut self, queue: &mut VecDeque<Queued<D>>, wall: Timestamp) -> Prepared<D> {
-        self.catch_up();
+        loop {
+            self.catch_up();
+            if let Some(prepared) = self.try_decide(queue, wall) {
+                return prepared;
+            }
+        }
+    }
+
+    /// Decides as [`Writer::decide`] does, or takes nothing from `queue` and says `None`: when a batch has
+    /// lost its place since [`Writer::catch_up`]. What was decided on that batch is to be decided first.
+    pub fn try_decide(&mut self, queue: &mut VecDeque<Queued<D>>, wall: Timestamp) -> Option<Prepared<D>> {
+        // In this order: what takes another's place is in no store before the generation has risen.
+        let store = self.store.snapshot();
+        if self.shared.generation() != self.generation {
+            return None;
+        }
         if self.overlay.newest_bytes() >= self.layer_bytes_max {
             self.overlay.fill(self.tail, self.timestamp);
         }
         let expected = self.tail;
         let mut batch = self.begin(wall);
         let timestamp = batch.header().timestamp;
-        let store = self.store.snapshot();
         let mut decided = Vec::with_capacity(queue.len().min(BATCH_COMMANDS_MAX));
         while batch.len() < BATCH_BYTES_MAX
             && decided.len() < BATCH_COMMANDS_MAX
@@ -162,7 +176,7 @@ impl<D: Domain> Writer<D> {
             queued,
             answer: answer.map(|(result, replayed)| Answer { result, position, timestamp, replayed }),
         };
-        Prepared {
+        Some(Prepared {
             generation: self.generation,
             expected,
             sealed,
@@ -170,7 +184,7 @@ impl<D: Domain> Writer<D> {
             tail: self.tail,
             timestamp: self.timestamp,
             decided: decided.into_iter().map(answered).collect(),
-        }
+        })
     }
 
     fn begin(&mut self, wall: Timestamp) -> BatchBuilder {
@@ -189,16 +203,18 @@ impl<D: Domain> Writer<D> {
     }
 
     /// Drops what the flusher has put into the store, and starts over from the published state when a
-    /// batch has lost its place.
-    fn catch_up(&mut self) {
+    /// batch has lost its place: then it says true.
+    pub fn catch_up(&mut self) -> bool {
         let (generation, published) = self.shared.current();
-        if generation == self.generation {
-            self.overlay.forget(published.overlay.base());
-        } else {
+        let displaced = generation != self.generation;
+        if displaced {
             self.generation = generation;
             self.overlay = WriterOverlay::above(&published.overlay, published.tail, published.timestamp);
             (self.tail, self.timestamp) = (published.tail, published.timestamp);
+        } else {
+            self.overlay.forget(published.overlay.base());
         }
+        displaced
     }
 
     fn decide_one(
@@ -218,32 +234,16 @@ impl<D: Domain> Writer<D> {
         {
             return Ok(known);
         }
-        // A panic leaves nothing behind: `decide` can only read.
-        let decision = catch_unwind(AssertUnwindSafe(|| self.domain.decide(&view, command, &cx)))
-            .map_err(|_| Unavailable::Bug)?;
-        let (facts, result) = match decision {
-            Ok(Decision { facts, outcome }) => (facts, Ok(outcome)),
-            Err(rejection) => (Vec::new(), Err(rejection)),
-        };
-        let sticks = match &result {
-            Ok(_) => true,
-            Err(rejection) => rejection.class == Class::Conflict,
-        };
-        let remembered = idempotency.filter(|_| sticks);
-        self.answer.clear();
-        if remembered.is_some() {
-            apply::store_answer(&result, &mut self.answer);
-        }
+        // A panic leaves nothing behind: nothing is changed before all of it is written down.
+        let (bodies, answer) = (&mut self.bodies, &mut self.answer);
+        let encoded = catch_unwind(AssertUnwindSafe(|| {
+            encode::<D>(self.domain.decide(&view, command, &cx), idempotency, bodies, answer)
+        }));
+        let Encoded { facts, ends, result, remembered } = encoded.map_err(|_| Unavailable::Bug)?;
         if facts.is_empty() && remembered.is_none() {
             return Ok((result, false));
         }
-        self.bodies.clear();
-        let mut ends = Vec::with_capacity(facts.len());
-        for fact in &facts {
-            fact.encode(&mut self.bodies);
-            ends.push(self.bodies.len());
-        }
-        let bytes = self.bodies.len() + self.answer.len();
+        let bytes = self.bodies.len() + facts.len() * FACT_BYTES + self.answer.len();
         if bytes > COMMAND_BYTES_MAX {
             return Ok((Err(too_large(bytes)), false));
         }
@@ -276,6 +276,44 @@ impl<D: Domain> Writer<D> {
 /// What was decided, and whether it is the remembered answer of an earlier command.
 type Verdict<D> = (Result<<D as Domain>::Outcome, Rejection>, bool);
 
+/// What was decided, with its facts' bodies and the answer to be remembered written down.
+struct Encoded<D: Domain> {
+    facts: Vec<D::Fact>,
+    /// Where each fact's body ends.
+    ends: Vec<usize>,
+    result: Result<D::Outcome, Rejection>,
+    /// The key that the answer is to be remembered under.
+    remembered: Option<Idempotency>,
+}
+
+fn encode<D: Domain>(
+    decision: Result<Decision<D::Fact, D::Outcome>, Rejection>,
+    idempotency: Option<Idempotency>,
+    bodies: &mut Vec<u8>,
+    answer: &mut Vec<u8>,
+) -> Encoded<D> {
+    let (facts, result) = match decision {
+        Ok(Decision { facts, outcome }) => (facts, Ok(outcome)),
+        Err(rejection) => (Vec::new(), Err(rejection)),
+    };
+    let sticks = match &result {
+        Ok(_) => true,
+        Err(rejection) => rejection.class == Class::Conflict,
+    };
+    let remembered = idempotency.filter(|_| sticks);
+    answer.clear();
+    if remembered.is_some() {
+        apply::store_answer(&result, answer);
+    }
+    bodies.clear();
+    let mut ends = Vec::with_capacity(facts.len());
+    for fact in &facts {
+        fact.encode(bodies);
+        ends.push(bodies.len());
+    }
+    Encoded { facts, ends, result, remembered }
+}
+
 /// What an idempotency key alone decides: the answer it was given before, or that it may not be used.
 fn known_already<D: Domain>(
     view: &dyn Read,
@@ -289,7 +327,7 @@ fn known_already<D: Domain>(
         let result = apply::restore_answer(found.answer).map_err(|_| Unavailable::Bug)?;
         return Ok(Some((result, true)));
     }
-    if apply::remembered_keys(view, tenant) >= IDEMPOTENCY_KEYS_MAX {
+    if apply::keys_exhausted(view, tenant, timestamp) {
         return Ok(Some((Err(too_many_keys()), false)));
     }
     Ok(None)

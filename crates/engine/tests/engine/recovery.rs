@@ -1,0 +1,182 @@
+//! How an engine comes back: from its store, from a snapshot, from the log alone.
+
+use std::sync::Arc;
+
+use maitred_core::{Read, Seq, Write};
+use maitred_engine::engine::Bounds;
+use maitred_engine::log::{LogReader, Tail};
+use maitred_engine::meta::{self, Flushed, SCHEMA};
+use maitred_engine::recovery::{NoSnapshots, Origin, Snapshots};
+use maitred_engine::store::{Store, StoreError};
+use maitred_engine::view_hash::view_hash;
+
+use crate::toy::log::{Fate, ToyLog};
+use crate::toy::model::Map;
+use crate::toy::shop::{Ask, keyed};
+use crate::toy::store::ToyStore;
+use crate::world::{BOOT, Ground, World};
+
+/// A world that has flushed some of its 30 batches, and how its store stood when 20 were decided.
+fn lived() -> (World, Arc<Map>) {
+    let bounds = Bounds { layer_bytes_max: 1, ..Bounds::default() };
+    let world = Ground { bounds, ..Ground::default() }.start();
+    let live = |from: u64, to: u64| {
+        for n in from..to {
+            let command =
+                if n % 5 == 4 { Ask::Clear { item: n % 4 } } else { Ask::Stock { item: n % 4, count: n } };
+            world.submit(keyed(1, u128::from(n), 0, command)).unwrap();
+        }
+    };
+    live(0, 20);
+    world.store.wait_begun(12); // the stamp of recovery, and some layers
+    let then = world.store.map();
+    live(20, 30);
+    assert_eq!(world.engine.view().seq(), 30);
+    (world, then)
+}
+
+/// Stops the world, puts `store` in the place of its own, starts again, and compares the views.
+fn revive(
+    store: impl FnOnce(Arc<Map>) -> Map,
+    boot: &[u8],
+    snapshots: impl FnOnce(&Arc<ToyLog>) -> Box<dyn Snapshots>,
+) -> World {
+    let (world, then) = lived();
+    let (hash, live) = (view_hash(&world.engine.view()), Map::of(&world.engine.view()));
+    let ground = world.stop();
+    let snapshots = snapshots(&ground.log);
+    let store = Arc::new(ToyStore::with(store(then)));
+    let revived = Ground { store, ..ground }.start_with(boot, &*snapshots);
+    assert_eq!(Map::of(&revived.engine.view()), live);
+    assert_eq!(view_hash(&revived.engine.view()), hash);
+    revived.check_view();
+    revived.tell(Ask::Stock { item: 1, count: 1 }).unwrap();
+    revived.check_view();
+    revived
+}
+
+fn none(_: &Arc<ToyLog>) -> Box<dyn Snapshots> {
+    Box::new(NoSnapshots)
+}
+
+fn flushed(map: &Map) -> Flushed {
+    meta::flushed(map).expect("recovery has stamped it")
+}
+
+#[test]
+fn a_store_of_this_boot_and_this_log_is_kept_and_caught_up() {
+    let mut kept = 0;
+    let world = revive(
+        |then| {
+            kept = flushed(&then).tail.0;
+            (*then).clone()
+        },
+        BOOT,
+        none,
+    );
+    assert!((1..30).contains(&kept), "the store was behind: at {kept}");
+    assert_eq!(world.report.store, Origin::Kept);
+    assert_eq!((world.report.store_seq, world.report.replayed, world.report.seq), (kept, 30 - kept, 30));
+}
+
+fn restamp(map: &mut Map, change: fn(&mut Flushed)) {
+    let mut stamped = flushed(map);
+    change(&mut stamped);
+    map.put(&meta::flushed_key(), &stamped.to_bytes());
+}
+
+#[test]
+fn a_store_that_cannot_be_trusted_is_rebuilt() {
+    type Spoil = fn(&mut Map);
+    let rows: [(&str, Spoil); 7] = [
+        ("of another boot", |map| map.put(&meta::boot_key(), b"an earlier boot")),
+        ("of another log", |map| restamp(map, |stamp| stamp.tail.1[0] ^= 1)),
+        ("ahead of the log", |map| restamp(map, |stamp| stamp.tail.0 = 31)),
+        ("of another layout", |map| restamp(map, |stamp| stamp.schema = SCHEMA + 1)),
+        ("of another partition", |map| map.put(&meta::partition_key(), &1u32.to_be_bytes())),
+        ("that says nothing of itself", |map| map.delete(&meta::flushed_key())),
+        ("that is empty", |map| map.0.clear()),
+    ];
+    for (what, spoil) in rows {
+        let store = |then: Arc<Map>| {
+            let mut map = Map::clone(&then);
+            // What stands in it must not shine through.
+            map.put(&maitred_core::Key::new(maitred_core::Table::Index).u64(1), b"of old");
+            spoil(&mut map);
+            map
+        };
+        let world = revive(store, BOOT, none);
+        assert_eq!((world.report.store, world.report.replayed), (Origin::Rebuilt, 30), "a store {what}");
+    }
+}
+
+#[test]
+fn a_boot_that_has_no_name_trusts_no_store() {
+    let store = |then: Arc<Map>| {
+        let mut map = Map::clone(&then);
+        map.put(&meta::boot_key(), b"");
+        map
+    };
+    assert_eq!(revive(store, b"", none).report.store, Origin::Rebuilt);
+}
+
+/// Snapshots of the log's views, newest first; the hash of one can be of another log.
+struct Kept {
+    log: Arc<ToyLog>,
+    newest_first: Vec<(Seq, bool)>,
+}
+
+impl Snapshots for Kept {
+    fn load(&self, store: &dyn Store, fits: &dyn Fn(Tail) -> bool) -> Result<Option<Flushed>, StoreError> {
+        for (seq, genuine) in &self.newest_first {
+            let batch = &self.log.read(*seq, 1).expect("it is there")[0];
+            let mut tail = (*seq, batch.hash);
+            tail.1[0] ^= u8::from(!genuine);
+            if fits(tail) {
+                let view = self.log.view(*seq);
+                store.write(&mut view.0.iter().map(|(key, value)| (&key[..], Some(&value[..]))))?;
+                return Ok(Some(Flushed { tail, timestamp: batch.header.timestamp, schema: SCHEMA }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+#[test]
+fn the_newest_snapshot_that_fits_saves_replaying_what_is_before_it() {
+    let snapshots = |log: &Arc<ToyLog>| {
+        let newest_first = vec![(28, false), (24, true), (10, true)];
+        Box::new(Kept { log: Arc::clone(log), newest_first }) as Box<dyn Snapshots>
+    };
+    let world = revive(|then| (*then).clone(), b"another boot", snapshots);
+    assert_eq!(world.report.store, Origin::Snapshot);
+    assert_eq!((world.report.store_seq, world.report.replayed), (24, 6));
+}
+
+#[test]
+fn the_second_start_finds_what_the_first_has_stamped() {
+    let world = revive(|_| Map::default(), b"a new boot", none);
+    let world = world.stop().start_with(b"a new boot", &NoSnapshots);
+    assert_eq!((world.report.store, world.report.replayed), (Origin::Kept, 0), "all was flushed at the end");
+    assert!(world.engine.view().get(&meta::boot_key()).is_some());
+    world.check_view();
+}
+
+#[test]
+fn a_process_that_died_with_a_batch_of_unknown_outcome_finds_it_or_not() {
+    for happens in [false, true] {
+        let world = World::new();
+        world.tell(Ask::Stock { item: 1, count: 1 }).unwrap();
+        world.log.hold();
+        world.log.fates([Fate::Unknown { happens }]);
+        let _lost = world.enter(crate::toy::shop::ask(1, Ask::Take { item: 1, count: 1 }));
+        world.log.let_one();
+        world.log.wait_attempts(3); // it is being sent again, and stays there
+        let ground = Ground { log: Arc::clone(&world.log), ..Ground::default() };
+        let revived = ground.start();
+        assert_eq!(revived.report.seq, 1 + u64::from(happens));
+        assert_eq!(Map::of(&revived.engine.view()), *world.log.view(revived.report.seq));
+        world.log.release();
+        world.stop();
+    }
+}
