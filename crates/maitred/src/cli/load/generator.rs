@@ -29,7 +29,11 @@ use super::tally::{Answered, Ledger, Outcomes};
 const OPENING_MAX: usize = 128;
 /// How long after one connection a thread opens the next: servers accept no faster, and turn away what they cannot
 /// queue.
-const OPENING_EVERY: Duration = Duration::from_micros(100);
+const OPENING_EVERY: Duration = Duration::from_micros(250);
+/// How long opening all connections may take; what is not open then has failed.
+const OPENING_TIME_MAX: Duration = Duration::from_secs(60);
+/// How often connections that were closed before all were open are opened again.
+const OPENING_ROUNDS_MAX: u32 = 5;
 /// First and longest pause before a lost connection is opened again.
 const REOPEN_PAUSE_MIN: Duration = Duration::from_millis(20);
 const REOPEN_PAUSE_MAX: Duration = Duration::from_millis(500);
@@ -130,10 +134,8 @@ pub(super) fn drive<W: Workload>(
     }
     drop(events_in);
 
-    let opening_max =
-        plan.timeout * u32::try_from(plan.connections.div_ceil(OPENING_MAX)).unwrap_or(u32::MAX);
     for _ in 0..plan.threads {
-        match events.recv_timeout(opening_max + OVERRUN_MAX) {
+        match events.recv_timeout(OPENING_TIME_MAX + OVERRUN_MAX) {
             Ok(Event::Opened) => {}
             Ok(Event::Failed(error)) => return Err(error),
             Err(_) => {
@@ -280,28 +282,51 @@ async fn open_all(
     kept_bytes_max: usize,
     ledger: &Mutex<Ledger>,
 ) -> Vec<Option<Connection>> {
-    let begin = Instant::now();
-    let opened = futures_util::stream::iter(0..u32::try_from(share).unwrap_or(u32::MAX))
-        .map(|number| async move {
-            tokio::time::sleep_until(begin + OPENING_EVERY * number).await;
-            Connection::open(plan.address, plan.timeout, kept_bytes_max).await
-        })
-        .buffer_unordered(OPENING_MAX)
-        .collect::<Vec<_>>()
-        .await;
+    let deadline = Instant::now() + OPENING_TIME_MAX;
     let mut connections = Vec::with_capacity(share);
-    for outcome in opened {
-        match outcome {
-            Ok(connection) => connections.push(Some(connection)),
-            Err(error) => {
-                lock(ledger).failures.add(&error);
-                if plan.reconnect {
-                    connections.push(None);
+    let mut missing = share;
+    for _ in 0..OPENING_ROUNDS_MAX {
+        for outcome in open_some(plan, missing, kept_bytes_max, deadline).await {
+            match outcome {
+                Ok(connection) => connections.push(Some(connection)),
+                Err(error) => {
+                    lock(ledger).failures.add(&error);
+                    if plan.reconnect {
+                        connections.push(None);
+                    }
                 }
             }
         }
+        // Where opening takes long, the server has closed the first again when the last is open.
+        let opened = connections.len();
+        connections.retain(|connection| !connection.as_ref().is_some_and(Connection::has_expired));
+        missing = opened - connections.len();
+        if missing == 0 {
+            break;
+        }
     }
+    // What is missing still is opened when it is its turn.
+    connections.resize_with(connections.len() + missing, || None);
     connections
+}
+
+async fn open_some(
+    plan: &Plan,
+    count: usize,
+    kept_bytes_max: usize,
+    deadline: Instant,
+) -> Vec<Result<Connection, ExchangeError>> {
+    let begin = Instant::now();
+    futures_util::stream::iter(0..u32::try_from(count).unwrap_or(u32::MAX))
+        .map(|number| async move {
+            tokio::time::sleep_until(begin + OPENING_EVERY * number).await;
+            let opening = Connection::open(plan.address, plan.timeout, kept_bytes_max);
+            let too_late = |_elapsed| Err(ExchangeError::Connect(io::ErrorKind::TimedOut.into()));
+            tokio::time::timeout_at(deadline, opening).await.unwrap_or_else(too_late)
+        })
+        .buffer_unordered(OPENING_MAX)
+        .collect()
+        .await
 }
 
 /// What the connections of one thread share.
