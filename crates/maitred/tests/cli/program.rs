@@ -199,6 +199,11 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill(); // it may have ended
         let _ = self.child.wait();
+        if let Some(Ok(errors)) =
+            self.errors.take().filter(|_| std::thread::panicking()).map(JoinHandle::join)
+        {
+            eprintln!("the server said:\n{errors}");
+        }
     }
 }
 
