@@ -32,6 +32,6 @@ bench *OPTIONS:
 fmt:
     cargo fmt --all
 
-# Writes the OpenAPI document to openapi.json.
+# Writes the OpenAPI document to target/openapi.json.
 openapi:
-    cargo run --release --quiet -- openapi > openapi.json
+    cargo run --release --quiet -- openapi > target/openapi.json
