@@ -29,9 +29,9 @@ fn nothing_acknowledged_is_lost_to_kill_9_under_load() {
     for round in 0..rounds {
         let mut server = Server::start(&dir);
         check(&server.address, &acknowledged.lock().unwrap(), round);
-        let stop = AtomicBool::new(false);
+        let (stop, address) = (AtomicBool::new(false), server.address.clone());
         thread::scope(|scope| {
-            let address = &server.address;
+            let address = &address;
             let (acknowledged, clock, stop) = (&acknowledged, &clock, &stop);
             let clients: Vec<_> = (0..CLIENTS)
                 .map(|client| scope.spawn(move || write(address, client, clock, acknowledged, stop)))
