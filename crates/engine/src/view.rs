@@ -41,6 +41,16 @@ impl View {
         }
     }
 
+    /// Takes the pair as it comes: what a checker must find fault with.
+    #[cfg(feature = "shuttle")]
+    pub fn unchecked(
+        partition: PartitionId,
+        published: Arc<Published>,
+        store: Box<dyn StoreSnapshot>,
+    ) -> View {
+        View { partition, published, store }
+    }
+
     /// The number of the last batch this view includes.
     pub fn seq(&self) -> Seq {
         self.published.seq()
