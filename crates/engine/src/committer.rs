@@ -71,7 +71,7 @@ impl<D: Domain> Committer<D> {
         }
         let appended = match &prepared.sealed {
             Some(sealed) => self.log.append_if(prepared.expected, sealed),
-            None => self.log.confirm(prepared.expected).map(|()| Appended::Committed),
+            None => self.confirm(prepared.expected),
         };
         match appended {
             Ok(Appended::Committed) => {
@@ -81,18 +81,24 @@ impl<D: Domain> Committer<D> {
                 }
                 Ok(Committed::Done)
             }
-            Ok(Appended::Lost { .. }) => {
-                let followed = self.follow();
-                self.shared.displace();
-                match followed {
-                    Ok(()) => Ok(Committed::Displaced(queued(prepared.decided))),
-                    Err(error) => Err(give_up(prepared.decided, error)),
-                }
-            }
+            Ok(Appended::Lost { .. }) => match self.follow() {
+                Ok(()) => Ok(Committed::Displaced(queued(prepared.decided))),
+                Err(error) => Err(give_up(prepared.decided, error)),
+            },
             Err(LogError::Indeterminate(_)) => Ok(Committed::Unknown(Box::new(prepared))),
             Err(LogError::Full(_)) => Ok(self.refuse(prepared.decided, &Unavailable::DiskFull)),
             Err(LogError::Determinate(_)) => Ok(self.refuse(prepared.decided, &Unavailable::LogAway)),
             Err(error) => Err(give_up(prepared.decided, error)),
+        }
+    }
+
+    /// Confirms the tail, or says that another writer has gone on from it.
+    fn confirm(&mut self, expected: Tail) -> Result<Appended, LogError> {
+        match self.log.confirm(expected) {
+            Err(LogError::Regressed(_)) if self.log.reader().tail().0 > expected.0 => {
+                Ok(Appended::Lost { head: self.log.reader().tail().0 })
+            }
+            confirmed => confirmed.map(|()| Appended::Committed),
         }
     }
 
@@ -105,23 +111,33 @@ impl<D: Domain> Committer<D> {
         Committed::Refused
     }
 
-    /// Applies and publishes the batches that others have appended.
+    /// Applies and publishes the batches that others have appended: there is one at least.
     fn follow(&mut self) -> Result<(), LogError> {
         let reader = self.log.reader();
+        let mut followed = false;
         loop {
             let published = self.shared.published();
             let batches = reader.read(published.seq() + 1, FOLLOW_BYTES)?;
-            let Some(last) = batches.last() else { return Ok(()) };
+            let Some(last) = batches.last() else { break };
             let (tail, timestamp): (Tail, _) = ((last.header.seq, last.hash), last.header.timestamp);
             let mut overlay = WriterOverlay::above(&published.overlay, published.tail, published.timestamp);
             let store = self.store.snapshot();
             let mut view = Scratch { overlay: &mut overlay, store: &*store };
+            let mut before = published.tail;
             for sealed in &batches {
+                if (sealed.header.seq, sealed.header.prev_hash) != (before.0 + 1, before.1) {
+                    let what = format!("batch {} does not follow batch {}", sealed.header.seq, before.0);
+                    return Err(LogError::Regressed(what));
+                }
+                before = (sealed.header.seq, sealed.hash);
                 apply::apply_batch(&*self.domain, &mut view, sealed)
                     .map_err(|error| LogError::DataLoss(error.to_string()))?;
             }
             self.shared.follow(overlay.to_publish(), tail, timestamp);
+            followed = true;
         }
+        let nobody = || LogError::Regressed("a batch has lost its place to none that is there".into());
+        followed.then_some(()).ok_or_else(nobody)
     }
 }
 

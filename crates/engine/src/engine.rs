@@ -229,8 +229,10 @@ impl<D: Domain> Engine<D> {
     /// # Errors
     /// [`Unavailable`]: it will not be decided.
     pub fn enter(&self, envelope: Envelope<D::Command>) -> Result<Pending<D>, Unavailable> {
-        self.0.queue.push(envelope, self.0.clock.monotonic()).inspect_err(|_| {
-            self.0.counters.overloaded.fetch_add(1, Ordering::Relaxed);
+        self.0.queue.push(envelope, self.0.clock.monotonic()).inspect_err(|refused| {
+            if matches!(refused, Unavailable::Overloaded { .. }) {
+                self.0.counters.overloaded.fetch_add(1, Ordering::Relaxed);
+            }
         })
     }
 

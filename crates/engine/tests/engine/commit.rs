@@ -193,3 +193,32 @@ fn a_broken_log_leaves_nobody_waiting() {
         assert!(matches!(broken[..], [LogError::Broken(_)]), "told once: {broken:?}");
     }
 }
+
+#[test]
+fn what_appends_nothing_is_answered_on_the_tail_too() {
+    let world = world_with_one_piece();
+    world.log.intrude(1, 1, Some(4));
+    assert_eq!(world.tell(Ask::Look { item: 1 }), Ok(4), "decided again on what the other has appended");
+    world.log.intrude(1, 1, Some(0));
+    assert_eq!(world.tell(TAKE), Err("sold-out".into()));
+    assert_eq!(world.engine.position().seq, 3);
+    world.check_view();
+}
+
+#[test]
+fn a_log_that_has_gone_back_is_not_followed() {
+    for command in [TAKE, Ask::Look { item: 1 }] {
+        for rivals in 0..3 {
+            let world = world_with_one_piece();
+            assert_eq!(world.tell(Ask::Stock { item: 2, count: 1 }), Ok(1));
+            world.log.lose_last();
+            (0..rivals).for_each(|item| world.log.intrude(1, item, None));
+            assert_eq!(world.submit(ask(1, command.clone())).map(drop), Err(Unavailable::Unknown));
+            let (broken, position) = (std::sync::Arc::clone(&world.broken), world.engine.position());
+            world.stop();
+            let broken = broken.lock().unwrap();
+            assert!(matches!(broken[..], [LogError::Regressed(_)]), "{rivals} rivals: {broken:?}");
+            assert_eq!(position.seq, 2, "nothing of it is published");
+        }
+    }
+}

@@ -128,6 +128,20 @@ impl ToyLog {
         self.changed.notify_all();
     }
 
+    /// Another writer sets this item of this tenant to that, while nothing is being appended.
+    pub(crate) fn intrude(&self, tenant: u32, item: u64, left: Option<u64>) {
+        let mut state = self.state();
+        let rival = state.rival(tenant, item, left);
+        state.push(&self.shop, &rival);
+    }
+
+    /// The last batch is gone.
+    pub(crate) fn lose_last(&self) {
+        let mut state = self.state();
+        state.batches.pop();
+        state.views.pop();
+    }
+
     /// Waits until so many appends have arrived.
     pub(crate) fn wait_attempts(&self, count: usize) {
         let reached = self.changed.wait_while(self.state(), |state| state.attempts.len() < count);
