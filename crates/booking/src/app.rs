@@ -1,25 +1,23 @@
-//! What the handlers of every domain share: the engine, and who is asking for what.
+//! What the handlers of every domain share: the engine, and the small print of asking it.
 //!
-//! Invariants:
-//! - A handler that takes a [`Scope`] runs only after [`authorize`] let the caller in: the route's permission
-//!   stands in the program's router, and a route without one does not start.
-//! - A tenant is what its path says, looked up in the view that the request reads.
+//! Next: [`crate::admission`] for who may do what.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{FromRequestParts, RawPathParams, Request, State};
-use axum::http::request::Parts;
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use maitred_core::{Actor, Position, Rejection, Seq, TenantNumber};
 use maitred_engine::{Answer, Engine, Envelope, Unavailable, View, batch::Idempotency, queue::Pending};
-use maitred_web::auth::{Caller, Credentials, KeyHash, PublicRoutes};
 use maitred_web::etag::Versions;
 use maitred_web::page::Cursors;
-use maitred_web::{AsOf, AtLeast, ETag, Permission, Preconditions, Problem, Role, problem};
+use maitred_web::{AsOf, AtLeast, Preconditions, Problem, problem};
 
-use crate::{Booking, Command, Outcome, tenants};
+use crate::admission::Directory;
+use crate::feed::Feeds;
+use crate::readiness::Readiness;
+use crate::tenants::{self, CreateTenant, DropIns};
+use crate::{Booking, Command, Outcome};
+
+pub use crate::admission::{Scope, authorize, tenant_not_found};
 
 /// How long a read waits for the position it asks for.
 pub const POSITION_WAIT_MAX: Duration = Duration::from_secs(2);
@@ -34,6 +32,9 @@ struct Inner {
     cursors: Cursors,
     access: Access,
     default_tenant: String,
+    directory: Directory,
+    feeds: Feeds,
+    readiness: Readiness,
 }
 
 /// Whether callers must say who they are.
@@ -54,7 +55,8 @@ impl App {
         default_tenant: impl Into<String>,
     ) -> Self {
         let (cursors, default_tenant) = (Cursors::new(cursor_key), default_tenant.into());
-        App(Arc::new(Inner { engine, cursors, access, default_tenant }))
+        let (directory, feeds, readiness) = (Directory::default(), Feeds::default(), Readiness::default());
+        App(Arc::new(Inner { engine, cursors, access, default_tenant, directory, feeds, readiness }))
     }
 
     /// The engine.
@@ -75,6 +77,50 @@ impl App {
     /// The tenant of a drop-in request that names none.
     pub fn default_tenant(&self) -> &str {
         &self.0.default_tenant
+    }
+
+    /// Where the server is in its life: the program advances it.
+    pub fn readiness(&self) -> &Readiness {
+        &self.0.readiness
+    }
+
+    /// The change feeds that are listened to.
+    pub fn feeds(&self) -> &Feeds {
+        &self.0.feeds
+    }
+
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.0.directory
+    }
+
+    /// Creates the default tenant of an open server, where its name is a slug and leads nowhere yet.
+    ///
+    /// # Errors
+    /// The problem that kept it from being created. That the slug belonged to a closed tenant is none.
+    pub async fn ensure_default_tenant(&self) -> Result<(), Problem> {
+        let name = self.default_tenant();
+        if self.access() != Access::Open
+            || !tenants::is_slug(name)
+            || tenants::tenant_by_alias_or_slug(&self.0.engine.view(), name).is_some()
+        {
+            return Ok(());
+        }
+        let create = tenants::Command::CreateTenant(CreateTenant {
+            slug: name.to_owned(),
+            alias: None,
+            name: name.to_owned(),
+            time_zone: "UTC".to_owned(),
+            currency: "EUR".to_owned(),
+            locale: "en".to_owned(),
+            drop_ins: DropIns::NONE,
+            public: false,
+            automatic: false,
+        });
+        match self.decide((TenantNumber::SYSTEM, Actor::System), None, 256, create).await?.result {
+            Ok(_) => Ok(()),
+            Err(taken) if taken.code == "slug-taken" => Ok(()),
+            Err(rejection) => Err(rejection.into()),
+        }
     }
 
     /// Decides a command of `tenant`. `bytes` is its size in memory, roughly.
@@ -162,34 +208,6 @@ impl App {
         let detail = format!("There is no partition {} here.", position.partition);
         Err(Problem::new(problem::POSITION_INVALID, detail))
     }
-
-    /// Who asks.
-    ///
-    /// # Errors
-    /// 401 `credentials-invalid`.
-    pub fn caller(&self, view: &View, credentials: &Credentials) -> Result<Caller, Problem> {
-        if self.0.access == Access::Open {
-            return Ok(Caller::OPEN);
-        }
-        let key = match credentials {
-            Credentials::None => return Ok(Caller::ANONYMOUS),
-            Credentials::Token(_) => return Err(Problem::credentials_invalid()),
-            Credentials::ApiKey(key) => key.hash(),
-        };
-        let found = tenants::api_key_by_secret_hash(view, &key.0)
-            .filter(|found| KeyHash(found.secret_hash) == key && !found.key.revoked)
-            .ok_or_else(Problem::credentials_invalid)?;
-        let role = match found.key.role {
-            tenants::Role::Public => Role::Anonymous,
-            tenants::Role::Customer => Role::Customer,
-            tenants::Role::Integration => Role::Integration,
-            tenants::Role::Staff => Role::Staff,
-            tenants::Role::Owner => Role::Owner,
-            tenants::Role::Admin => Role::Admin,
-        };
-        let tenant = found.key.tenant.map(TenantNumber);
-        Ok(Caller { actor: Actor::ApiKey(found.key.id.as_u128()), role, tenant })
-    }
 }
 
 /// An accepted command.
@@ -214,101 +232,28 @@ pub fn refusal(rejection: Rejection, position: Position, replayed: bool) -> Prob
     problem.with_header(replayed, axum::http::HeaderValue::from_static("true"))
 }
 
-/// The tenant a request is about, and who asks: what [`authorize`] found.
-#[derive(Debug, Clone, Copy)]
-pub struct Scope {
-    /// The tenant of the path; the system tenant where the path has none.
-    pub tenant: TenantNumber,
-    /// Who asks.
-    pub caller: Caller,
-}
-
-impl Scope {
-    /// For [`App::submit`].
-    pub fn who(&self) -> (TenantNumber, Actor) {
-        (self.tenant, self.caller.actor)
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Scope {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        parts.extensions.get().copied().ok_or_else(|| {
-            tracing::error!("a route has no permission: the request is refused");
-            Problem::internal_error()
-        })
-    }
-}
-
-/// The layer that lets a caller with `permission` through to a route, and nobody else.
-pub async fn authorize(
-    State((app, permission)): State<(App, Permission)>,
-    params: RawPathParams,
-    request: Request,
-    next: Next,
-) -> Response {
-    let tenant = params.iter().find_map(|(name, value)| (name == "tenant").then_some(value));
-    let scope = match admit(&app, permission, tenant, &request) {
-        Ok(scope) => scope,
-        Err(problem) => return problem.into_response(),
-    };
-    let mut request = request;
-    request.extensions_mut().insert(scope);
-    next.run(request).await
-}
-
-fn admit(
-    app: &App,
-    permission: Permission,
-    tenant: Option<&str>,
-    request: &Request,
-) -> Result<Scope, Problem> {
-    let view = app.engine().view();
-    let caller = app.caller(&view, &Credentials::parse(request.headers())?)?;
-    let Some(slug) = tenant else {
-        caller.require_on_server(permission)?;
-        return Ok(Scope { tenant: TenantNumber::SYSTEM, caller });
-    };
-    let found = tenants::tenant_by_slug(&view, slug);
-    // A stranger is told nothing of which tenants there are.
-    let number = found.as_ref().map_or(TenantNumber(u32::MAX), |found| found.profile.tenant());
-    let open = found.as_ref().is_some_and(|found| found.profile.public);
-    let public = if open { PublicRoutes::Open } else { PublicRoutes::Closed };
-    caller.require(permission, number, public)?;
-    match found {
-        Some(_) => Ok(Scope { tenant: number, caller }),
-        None => Err(tenant_not_found(slug)),
-    }
-}
-
-/// 404 for a tenant that is not there.
-pub fn tenant_not_found(slug: &str) -> Problem {
-    Rejection::new(
-        maitred_core::Class::Absent,
-        "tenant-not-found",
-        format!("There is no tenant \"{}\".", slug.escape_debug()),
-    )
-    .into()
-}
-
-/// The version at which alone a command may be carried out, given the version that is there now.
+/// The version at which alone a command may be carried out, for its `if_version`. `current` looks up the version
+/// that is there now; it is asked only where `If-Match` does not say everything.
 ///
-/// A record never goes away, so that "it exists" can be seen here; the writer compares the version again.
+/// The writer compares the version, and it does so after it has looked for a remembered answer: a request that is
+/// repeated under its idempotency key is answered again although its `If-Match` holds no more.
 ///
 /// # Errors
-/// 412 `precondition-failed` where the present version is none of those that `If-Match` permits.
-pub fn version_wanted(preconditions: &Preconditions, current: Option<u64>) -> Result<Option<u64>, Problem> {
+/// 412 `precondition-failed` where no version could ever satisfy `If-Match`, or `*` meets nothing. A record never
+/// goes away, so that "it exists" can be seen here.
+pub fn version_wanted(
+    preconditions: &Preconditions,
+    current: impl Fn() -> Option<u64>,
+) -> Result<Option<u64>, Problem> {
     let Some(if_match) = &preconditions.if_match else { return Ok(None) };
-    let current = current.ok_or_else(Problem::precondition_failed)?;
-    match if_match.versions() {
-        Versions::Any => Ok(None),
-        Versions::OneOf(versions) if versions.contains(&current) => Ok(Some(current)),
-        Versions::OneOf(_) => Err(Problem::precondition_failed()),
+    let versions = match if_match.versions() {
+        Versions::Any if current().is_some() => return Ok(None),
+        Versions::Any => return Err(Problem::precondition_failed()),
+        Versions::OneOf(versions) => versions,
+    };
+    match versions.as_slice() {
+        [] => Err(Problem::precondition_failed()),
+        [version] => Ok(Some(*version)),
+        [first, ..] => Ok(Some(current().filter(|current| versions.contains(current)).unwrap_or(*first))),
     }
-}
-
-/// Whether a read can be answered with 304.
-pub fn is_fresh(preconditions: &Preconditions, version: u64) -> bool {
-    preconditions.is_fresh(&ETag::version(version))
 }

@@ -8,11 +8,17 @@
 //! Next: [`registry`] for how the domains become one, [`record`], [`name`] and [`slot`] for the tables
 //! they share, [`appointments`] for a domain to read first.
 
+pub mod admission;
 pub mod app;
 pub mod appointments;
+pub mod changes;
 pub mod encoding;
+pub mod feed;
 pub mod json;
 pub mod name;
+pub mod paging;
+pub mod parameters;
+pub mod readiness;
 pub mod record;
 pub mod registry;
 pub mod slot;

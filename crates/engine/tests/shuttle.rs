@@ -97,7 +97,7 @@ fn queued(command: Ask) -> Queued<Shop> {
 fn protocol(breach: Breach) {
     let log = ToyLog::new();
     let rival = Fate::Rival { tenant: 1, item: thread_rng().gen_range(0..3), left: Some(70) };
-    let fates = [Fate::Good, Fate::Unknown { happens: true }, Fate::Determinate, rival, rival];
+    let fates = [Fate::Good, Fate::Unknown { happens: true }, Fate::Determinate, rival, Fate::TwoRivals];
     log.fates((0..5).map(|_| fates[thread_rng().gen_range(0..fates.len())]));
     let published =
         Published { overlay: Overlay::new(0), tail: (0, GENESIS), timestamp: Timestamp::default() };

@@ -1,26 +1,28 @@
 //! The whole API on one page: every route with its permission.
+//!
+//! Invariant: a route enters by [`Routes::allow`], which takes the permission, or says why it needs none here. The
+//! API document is made of the same calls, so that it has every route of the API and no other.
 
 use std::time::Duration;
 
-use axum::routing::get;
+use axum::routing::MethodRouter;
 use axum::{Extension, Router, middleware};
 use maitred_booking::app::{Access, App, authorize};
 use maitred_booking::appointments::http as appointments;
+use maitred_booking::changes;
+use maitred_booking::tenants::http as tenants;
 use maitred_web::limits::{BodyBytesMax, TimeoutLayer};
 use maitred_web::loopback::loopback_only;
 use maitred_web::request_id::RequestLayer;
-use maitred_web::{Permission, Problem};
+use maitred_web::{Permission, problem};
 use utoipa::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
 use crate::config::Limits;
-use crate::drop_in::sesami;
-use crate::transfer_http as transfer;
-
-#[derive(OpenApi)]
-#[openapi(info(title = "maitred", description = "Gives out what is scarce, exactly once."))]
-struct Document;
+use crate::metrics::{Metrics, Requests};
+use crate::openapi::{self, Document};
+use crate::{docs, drop_in, health, metrics, transfer_http as transfer};
 
 /// The routes over `app` with the default limits, and the document that describes them.
 pub fn router(app: &App) -> (Router, utoipa::openapi::OpenApi) {
@@ -29,28 +31,45 @@ pub fn router(app: &App) -> (Router, utoipa::openapi::OpenApi) {
 
 /// The routes over `app`, and the document that describes them.
 pub fn with_limits(app: &App, limits: &Limits) -> (Router, utoipa::openapi::OpenApi) {
-    use Permission::{Integration, Owner};
-    let with = |permission, routes| allow(app, permission, routes);
+    use Permission::{Admin, Integration, Owner, Public};
+    let requests = Requests::default();
+    let counted = Metrics::new(app, &requests);
     let default = Limits::default();
-    let (routes, document) = OpenApiRouter::with_openapi(Document::openapi())
+    let batch_body = (limits.batch_body_bytes, default.batch_body_bytes);
+    let routes = Routes::new(app)
         // Appointments: time on a resource, owned by another system.
-        .routes(with(Integration, routes!(appointments::list)))
-        .routes(bounded(
-            (limits.batch_body_bytes, default.batch_body_bytes),
-            with(Integration, routes!(appointments::batch)),
-        ))
-        .routes(with(Integration, routes!(appointments::put, appointments::get, appointments::delete)))
-        .routes(with(Integration, routes!(appointments::versions)))
-        // A tenant as a whole.
-        .routes(with(Owner, routes!(transfer::export)))
-        .routes(bounded((limits.import_body_bytes, u64::MAX), with(Owner, routes!(transfer::import))))
-        // The replaced services, at the paths that their clients know. Who may use them is decided there.
-        .merge(sesami::routes())
-        .split_for_parts();
+        .allow(Integration, routes!(appointments::list))
+        .allow(Integration, bounded(batch_body, appointments::batch_routes()))
+        .allow(Integration, routes!(appointments::put, appointments::get, appointments::delete))
+        .allow(Integration, routes!(appointments::versions))
+        // What happened, in pages and live.
+        .allow(Integration, routes!(changes::list))
+        .allow(Admin, routes!(changes::list_of_server))
+        // Tenants.
+        .allow(Admin, routes!(tenants::create, tenants::list))
+        .allow(Owner, routes!(tenants::get, tenants::update))
+        .allow(Admin, routes!(tenants::delete))
+        .allow(Owner, routes!(tenants::versions))
+        .allow(Owner, routes!(transfer::export))
+        .allow(Owner, bounded((limits.import_body_bytes, u64::MAX), routes!(transfer::import)))
+        // API keys: a tenant's, and the server's own.
+        .allow(Owner, routes!(tenants::create_key, tenants::list_keys))
+        .allow(Owner, routes!(tenants::get_key, tenants::revoke_key))
+        .allow(Admin, routes!(tenants::create_server_key, tenants::list_server_keys))
+        .allow(Admin, routes!(tenants::get_server_key, tenants::revoke_server_key))
+        // Operation.
+        .allow(Public, routes!(health::health))
+        .allow(Public, routes!(health::live))
+        .allow(Public, routes!(health::ready))
+        .allow(Admin, routes!(metrics::metrics).layer(Extension(counted)))
+        // The services that are replaced. Each admits its callers by itself: the tenant is not in the path.
+        .drop_in(drop_in::sesami::routes())
+        // Pages for people.
+        .pages(docs::pages());
+    let (routes, document) = routes.finish(&requests);
     let mut routes = routes
-        .with_state(app.clone())
-        .route("/health/ready", get(|| async { "ready" }))
-        .fallback(|| async { Problem::path_unknown() })
+        .fallback(problem::path_unknown)
+        .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(TimeoutLayer(Duration::from_secs(limits.request_seconds)));
     if limits.body_bytes != default.body_bytes {
         routes = routes.layer(Extension(BodyBytesMax(limits.body_bytes as usize)));
@@ -58,12 +77,61 @@ pub fn with_limits(app: &App, limits: &Limits) -> (Router, utoipa::openapi::Open
     if app.access() == Access::Open {
         routes = routes.layer(middleware::from_fn(loopback_only));
     }
-    (routes.layer(RequestLayer), document)
+    (routes.layer(RequestLayer).layer(requests), document)
 }
 
-/// Lets only callers with `permission` through to these routes.
-fn allow(app: &App, permission: Permission, routes: UtoipaMethodRouter<App>) -> UtoipaMethodRouter<App> {
-    routes.layer(middleware::from_fn_with_state((app.clone(), permission), authorize))
+/// The routes as they are put together.
+struct Routes {
+    app: App,
+    router: OpenApiRouter<App>,
+    pages: Vec<(&'static str, MethodRouter)>,
+}
+
+impl Routes {
+    fn new(app: &App) -> Self {
+        let router = OpenApiRouter::with_openapi(Document::openapi());
+        Routes { app: app.clone(), router, pages: Vec::new() }
+    }
+
+    /// Adds the operations of a path, and lets only callers with `permission` through to them.
+    fn allow(mut self, permission: Permission, routes: UtoipaMethodRouter<App>) -> Self {
+        let (schemas, mut paths, methods) = routes;
+        for (path, item) in &mut paths.paths {
+            for (_, operation) in openapi::operations(item) {
+                openapi::describe(path, operation, permission);
+            }
+        }
+        // On the routes, not around them: who asks for a method that is not there is told so.
+        let guard = middleware::from_fn_with_state((self.app.clone(), permission), authorize);
+        self.router = self.router.routes((schemas, paths, methods.route_layer(guard)));
+        self
+    }
+
+    /// Adds the routes of a replaced service, which decides by itself who may use them.
+    fn drop_in(mut self, routes: OpenApiRouter<App>) -> Self {
+        self.router = self.router.merge(routes);
+        self
+    }
+
+    /// Adds pages that anybody may see: their handlers have no state, so that there is nothing of a tenant in them.
+    fn pages(mut self, pages: Vec<(&'static str, MethodRouter)>) -> Self {
+        self.pages.extend(pages);
+        self
+    }
+
+    /// The router, and the document that it serves too. `requests` is told all paths.
+    fn finish(self, requests: &Requests) -> (Router, utoipa::openapi::OpenApi) {
+        let (routes, document) = self.router.split_for_parts();
+        let mut routes = routes.with_state(self.app);
+        let (path, page) = docs::document(&document);
+        let pages: Vec<_> = self.pages.into_iter().chain([(path, page)]).collect();
+        let described = document.paths.paths.keys().cloned();
+        requests.know(described.chain(pages.iter().map(|(path, _)| (*path).to_owned())));
+        for (path, page) in pages {
+            routes = routes.route(path, page);
+        }
+        (routes, document)
+    }
 }
 
 /// Sets the bound of these routes' bodies, unless it is the one that they have of themselves.

@@ -2,33 +2,72 @@
 //!
 //! Handlers translate and nothing else: every rule stands in [`super::rules`].
 
-use axum::extract::State;
+use axum::extract::{FromRequestParts, RawPathParams, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use maitred_core::{ChangeId, Position, Seq, TenantNumber, Timestamp};
+use maitred_core::{Position, TenantNumber, Timestamp};
 use maitred_engine::{Answer, Unavailable, queue::Pending};
 use maitred_web::limits::BATCH_BODY_BYTES_MAX;
 use maitred_web::{
-    AsOf, AtLeast, Attempt, ETag, JsonBody, Limit, Page, Path, Preconditions, Problem, Query, Reply, Time,
-    etag, idempotency,
+    AsOf, AtLeast, Attempt, ETag, JsonBody, Limit, Page, Preconditions, Problem, Query, Reply, Time, etag,
+    idempotency, problem,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::{UtoipaMethodRouter, UtoipaMethodRouterExt};
+use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::command::{Cancel, Command, RESOURCE_DEFAULT, Upsert};
 use super::rules::{Effect, Outcome};
-use super::view::{self, Appointment, Cursor};
+use super::view::{self, Appointment, Cursor, Versioned};
 use crate::Booking;
 use crate::app::{Accepted, App, Scope, version_wanted};
 use crate::json::JsonObject;
+use crate::paging;
+use crate::parameters::{IdempotencyHeader, IfMatchHeader, IfNoneMatchHeader, PositionHeader, TenantPath};
 use crate::slot::Interval;
 
 /// The most items of one batch.
 pub const BATCH_ITEMS_MAX: usize = 10_000;
 /// How many commands of one batch wait in the queue at once.
 const BATCH_WINDOW: usize = 256;
+/// The external id that stands in the path of the batch.
+const BATCH: &str = "batch";
+
+/// The external id of a path, as an argument of a handler.
+///
+/// # Errors
+/// 400 `path-invalid` where it is not UTF-8.
+#[derive(Debug)]
+pub struct ExternalId(String);
+
+impl<S: Send + Sync> FromRequestParts<S> for ExternalId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let params = RawPathParams::from_request_parts(parts, state).await;
+        let params = params.map_err(|_| Problem::new(problem::PATH_INVALID, "The path is not UTF-8."))?;
+        let given = params.iter().find_map(|(name, value)| (name == "external_id").then_some(value));
+        Ok(ExternalId(given.unwrap_or(BATCH).to_owned()))
+    }
+}
+
+/// The external id of a path, for the API document.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct ExternalIdPath {
+    /// The owner's id, percent-encoded.
+    #[param(min_length = 1, max_length = 255)]
+    pub external_id: String,
+}
+
+/// The routes of `…/appointments/batch`: the batch, and the appointment whose external id is `batch`.
+pub fn batch_routes() -> UtoipaMethodRouter<App> {
+    routes!(batch).map(|routes| routes.put(put).get(get).delete(delete))
+}
 
 /// An appointment as its owner sends it.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -50,7 +89,7 @@ pub struct AppointmentInput {
     #[schema(max_length = 200)]
     #[serde(default)]
     title: Option<String>,
-    /// Any JSON object of at most 4 KiB.
+    /// Any JSON object; its text has at most 4 KiB.
     #[schema(value_type = Option<Object>)]
     #[serde(default)]
     metadata: Option<Box<RawValue>>,
@@ -106,7 +145,8 @@ fn raw(json: String) -> Box<RawValue> {
 /// What became of a write.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AppointmentAnswer {
-    /// `created`, `updated`, `ignored_stale` or `cancelled`.
+    /// What was done. `ignored_stale`: the system knows of something as new or newer.
+    #[schema(pattern = "^(created|updated|ignored_stale|cancelled)$")]
     outcome: &'static str,
     /// The appointment as it is now.
     appointment: AppointmentBody,
@@ -149,32 +189,40 @@ fn outcome(outcome: crate::Outcome) -> Outcome {
     }
 }
 
+/// What lets a write create and nothing else.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct IfNoneMatchAnyHeader {
+    /// `*`: only if there is no such appointment, not even a cancelled one; else 412.
+    #[param(rename = "If-None-Match", example = "*")]
+    pub if_none_match: Option<String>,
+}
+
 /// Create an appointment, or change it if `updated_at` is newer than what is known.
 #[utoipa::path(
     put,
     path = "/v1/tenants/{tenant}/appointments/{external_id}",
     tag = "appointments",
-    params(("tenant" = String, Path), ("external_id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    operation_id = "appointments_put",
+    params(TenantPath, ExternalIdPath, IfMatchHeader, IfNoneMatchAnyHeader, IdempotencyHeader),
     request_body = AppointmentInput,
     responses(
         (status = 201, description = "It is new", body = AppointmentAnswer),
         (status = 200, description = "It was changed, or the update was stale and ignored", body = AppointmentAnswer),
-        (status = 409, description = "The time is taken: `conflicts` names by what", body = Problem),
-        (status = 412, body = Problem), (status = 422, body = Problem),
+        (status = 409, description = "The time is taken: `conflicts` names the appointments in the way"),
+        (status = 412, description = "It is at another version, or is there already"),
     )
 )]
 pub async fn put(
     State(app): State<App>,
     scope: Scope,
-    Path((_tenant, external_id)): Path<(String, String)>,
+    ExternalId(external_id): ExternalId,
     preconditions: Preconditions,
     attempt: Attempt,
     JsonBody { value, bytes }: JsonBody<AppointmentInput>,
 ) -> Result<Response, Problem> {
     let mut command = upsert(external_id, value)?;
-    if preconditions.if_match.is_some() {
-        command.if_version = version_now(&app, &scope, &preconditions, &command.external_id)?;
-    }
+    command.if_version = version_now(&app, &scope, &preconditions, &command.external_id)?;
     command.if_none_match_any =
         preconditions.if_none_match.as_ref().is_some_and(|none| !none.holds(Some(&ETag::version(0))));
     let idempotency = attempt.identify(scope.caller.actor, &bytes);
@@ -199,8 +247,8 @@ fn version_now(
     preconditions: &Preconditions,
     external_id: &str,
 ) -> Result<Option<u64>, Problem> {
-    let current = view::get(&app.engine().view(), scope.tenant, external_id, None);
-    version_wanted(preconditions, current.map(|current| current.version))
+    let current = || Some(view::get(&app.engine().view(), scope.tenant, external_id, None)?.version);
+    version_wanted(preconditions, current)
 }
 
 /// When the owner cancelled it.
@@ -209,32 +257,33 @@ fn version_now(
 #[into_params(parameter_in = Query)]
 pub struct CancelQuery {
     /// When the owner cancelled it; the newest write wins.
+    #[param(inline)]
     updated_at: Time,
 }
 
 /// Cancel an appointment: its time is free, its history stays.
+///
+/// An id that is not known is cancelled too, so that an older write that arrives later is stale.
 #[utoipa::path(
     delete,
     path = "/v1/tenants/{tenant}/appointments/{external_id}",
     tag = "appointments",
-    params(("tenant" = String, Path), ("external_id" = String, Path), CancelQuery, ("Idempotency-Key" = Option<String>, Header)),
+    operation_id = "appointments_delete",
+    params(TenantPath, ExternalIdPath, CancelQuery, IfMatchHeader, IdempotencyHeader),
     responses(
         (status = 200, description = "It is cancelled, or the cancellation was stale and ignored", body = AppointmentAnswer),
-        (status = 412, body = Problem),
+        (status = 412, description = "It is at another version"),
     )
 )]
 pub async fn delete(
     State(app): State<App>,
     scope: Scope,
-    Path((_tenant, external_id)): Path<(String, String)>,
+    ExternalId(external_id): ExternalId,
     Query(query): Query<CancelQuery>,
     preconditions: Preconditions,
     attempt: Attempt,
 ) -> Result<Response, Problem> {
-    let if_version = match preconditions.if_match {
-        Some(_) => version_now(&app, &scope, &preconditions, &external_id)?,
-        None => None,
-    };
+    let if_version = version_now(&app, &scope, &preconditions, &external_id)?;
     let command = Cancel { external_id, updated_at: query.updated_at.0, if_version };
     let idempotency = attempt.identify(scope.caller.actor, &[]);
     let accepted = app.submit(scope.who(), idempotency, 256, Command::Cancel(command)).await?;
@@ -247,6 +296,7 @@ pub async fn delete(
 #[into_params(parameter_in = Query)]
 pub struct OneQuery {
     /// As the system knew it then: an instant or a position.
+    #[param(inline)]
     #[serde(default)]
     as_of: Option<AsOf>,
 }
@@ -256,13 +306,18 @@ pub struct OneQuery {
     get,
     path = "/v1/tenants/{tenant}/appointments/{external_id}",
     tag = "appointments",
-    params(("tenant" = String, Path), ("external_id" = String, Path), OneQuery),
-    responses((status = 200, body = AppointmentBody), (status = 304), (status = 404, body = Problem))
+    operation_id = "appointments_get",
+    params(TenantPath, ExternalIdPath, OneQuery, PositionHeader, IfNoneMatchHeader),
+    responses(
+        (status = 200, description = "The appointment", body = AppointmentBody),
+        (status = 304, description = "The client has it"),
+        (status = 404, description = "It is not known, or was not known then"),
+    )
 )]
 pub async fn get(
     State(app): State<App>,
     scope: Scope,
-    Path((_tenant, external_id)): Path<(String, String)>,
+    ExternalId(external_id): ExternalId,
     Query(query): Query<OneQuery>,
     at_least: AtLeast,
     preconditions: Preconditions,
@@ -284,24 +339,31 @@ pub async fn get(
 #[into_params(parameter_in = Query)]
 pub struct ListQuery {
     /// Those on this resource alone.
+    #[param(min_length = 1, max_length = 128)]
     #[serde(default)]
     resource: Option<String>,
     /// Those that end after this instant.
+    #[param(inline)]
     #[serde(default)]
     from: Option<Time>,
     /// Those that start before this instant.
+    #[param(inline)]
     #[serde(default)]
     to: Option<Time>,
     /// Those that cover this instant; not together with `from` and `to`.
+    #[param(inline)]
     #[serde(default)]
     at: Option<Time>,
     /// As the system knew them then: an instant or a position.
+    #[param(inline)]
     #[serde(default)]
     as_of: Option<AsOf>,
+    /// How many items a page may have.
     #[serde(default)]
     #[param(inline)]
     limit: Limit,
     /// Where the last page ended.
+    #[param(max_length = 1024)]
     #[serde(default)]
     cursor: Option<String>,
 }
@@ -339,8 +401,9 @@ impl ListQuery {
     get,
     path = "/v1/tenants/{tenant}/appointments",
     tag = "appointments",
-    params(("tenant" = String, Path), ListQuery),
-    responses((status = 200, body = Page<AppointmentBody>), (status = 400, body = Problem))
+    operation_id = "appointments_list",
+    params(TenantPath, ListQuery, PositionHeader),
+    responses((status = 200, description = "A page of appointments; it may be short and have a next one", body = Page<AppointmentBody>))
 )]
 pub async fn list(
     State(app): State<App>,
@@ -367,11 +430,11 @@ fn write_cursor(cursor: Cursor) -> [u8; 12] {
     bytes
 }
 
-fn read_cursor(bytes: &[u8]) -> Cursor {
-    let (resource, starts_at) = bytes.split_at(4);
+fn read_cursor(opened: &[u8]) -> Cursor {
+    let (resource, starts_at) = opened.split_at(4);
     Cursor {
-        resource: u32::from_be_bytes(resource.try_into().expect("sealed by us")),
-        starts_at: Timestamp::from_micros(i64::from_be_bytes(starts_at.try_into().expect("sealed by us"))),
+        resource: u32::from_be_bytes(paging::place(resource)),
+        starts_at: Timestamp::from_micros(i64::from_be_bytes(paging::place(starts_at))),
     }
 }
 
@@ -390,12 +453,15 @@ pub struct AppointmentVersion {
 #[into_params(parameter_in = Query)]
 pub struct VersionsQuery {
     /// Those known then: an instant or a position.
+    #[param(inline)]
     #[serde(default)]
     as_of: Option<AsOf>,
+    /// How many items a page may have.
     #[serde(default)]
     #[param(inline)]
     limit: Limit,
     /// Where the last page ended.
+    #[param(max_length = 1024)]
     #[serde(default)]
     cursor: Option<String>,
 }
@@ -405,13 +471,17 @@ pub struct VersionsQuery {
     get,
     path = "/v1/tenants/{tenant}/appointments/{external_id}/versions",
     tag = "appointments",
-    params(("tenant" = String, Path), ("external_id" = String, Path), VersionsQuery),
-    responses((status = 200, body = Page<AppointmentVersion>), (status = 404, body = Problem))
+    operation_id = "appointments_versions",
+    params(TenantPath, ExternalIdPath, VersionsQuery, PositionHeader),
+    responses(
+        (status = 200, description = "A page of versions", body = Page<AppointmentVersion>),
+        (status = 404, description = "It is not known"),
+    )
 )]
 pub async fn versions(
     State(app): State<App>,
     scope: Scope,
-    Path((_tenant, external_id)): Path<(String, String)>,
+    ExternalId(external_id): ExternalId,
     Query(query): Query<VersionsQuery>,
     at_least: AtLeast,
 ) -> Result<Response, Problem> {
@@ -421,41 +491,22 @@ pub async fn versions(
         .filtered_by(Some(&external_id))
         .filtered_by(query.as_of.map(|as_of| format!("{as_of:?}")));
     let after = query.cursor.as_deref().map(|cursor| cursors.open(cursor)).transpose()?;
-    let after = after.as_deref().map(read_change);
+    let after = after.as_deref().map(paging::read_change);
     let view = app.view(at_least).await?;
-    let as_of: Option<Seq> = app.as_of(&view, query.as_of)?;
-    let limit = query.limit.get();
-    let mut found = view::versions(&view, scope.tenant, &external_id, after, as_of, limit + 1);
+    let as_of = app.as_of(&view, query.as_of)?;
+    let found = view::versions(&view, scope.tenant, &external_id, after, as_of, query.limit.get() + 1);
     if found.is_empty() && after.is_none() {
         return Err(Problem::not_found("appointment of this external id"));
     }
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let next_cursor = found.last().filter(|_| more).map(|last| cursors.seal(&write_change(last.change)));
+    let place = |last: &Versioned| paging::write_change(last.change);
+    let Page { items, next_cursor } = paging::page::<_, Versioned, _>(found, query.limit, &cursors, place);
     let partition = view.position().partition;
-    let items = found
-        .into_iter()
-        .map(|found| AppointmentVersion {
-            appointment: found.appointment.into(),
-            position: found.change.to_text(partition),
-        })
-        .collect();
-    Ok(Reply::ok(Page { items, next_cursor }).at(view.position()).into_response())
-}
-
-fn write_change(change: ChangeId) -> [u8; 12] {
-    let mut bytes = [0; 12];
-    bytes[..8].copy_from_slice(&change.seq.to_be_bytes());
-    bytes[8..].copy_from_slice(&change.ordinal.to_be_bytes());
-    bytes
-}
-
-fn read_change(bytes: &[u8]) -> ChangeId {
-    let (seq, ordinal) = bytes.split_at(8);
-    ChangeId {
-        seq: u64::from_be_bytes(seq.try_into().expect("sealed by us")),
-        ordinal: u32::from_be_bytes(ordinal.try_into().expect("sealed by us")),
-    }
+    let items = items.into_iter().map(|found| AppointmentVersion {
+        position: found.change.to_text(partition),
+        appointment: found.appointment.into(),
+    });
+    let page = Page { items: items.collect(), next_cursor };
+    Ok(Reply::ok(page).at(view.position()).into_response())
 }
 
 /// Many upserts at once.
@@ -474,14 +525,23 @@ pub struct BatchItem {
     /// The owner's id.
     #[schema(min_length = 1, max_length = 255)]
     external_id: String,
+    /// On what; `default` if absent.
+    #[schema(min_length = 1, max_length = 128, default = "default")]
     #[serde(default)]
     resource: Option<String>,
+    /// The first instant.
     starts_at: Time,
+    /// The first instant behind it.
     ends_at: Time,
+    /// When the owner created it; not after `updated_at`.
     created_at: Time,
+    /// When the owner changed it last; the newest wins.
     updated_at: Time,
+    /// A title.
+    #[schema(max_length = 200)]
     #[serde(default)]
     title: Option<String>,
+    /// Any JSON object; its text has at most 4 KiB.
     #[schema(value_type = Option<Object>)]
     #[serde(default)]
     metadata: Option<Box<RawValue>>,
@@ -496,6 +556,7 @@ pub enum BatchAnswerItem {
     /// It was refused, or could not be decided; the other items were.
     Refused {
         /// `refused`.
+        #[schema(pattern = "^refused$")]
         outcome: &'static str,
         /// Why.
         #[schema(value_type = Problem)]
@@ -510,14 +571,17 @@ pub struct BatchAnswer {
     items: Vec<BatchAnswerItem>,
 }
 
-/// Up to 10,000 upserts, in order; each is accepted or refused on its own.
+/// Up to 10,000 upserts, in order; each is accepted or refused on its own. The body has at most 8 MiB.
+///
+/// With an `Idempotency-Key`, a retry replays what is done and does the rest.
 #[utoipa::path(
     post,
     path = "/v1/tenants/{tenant}/appointments/batch",
     tag = "appointments",
-    params(("tenant" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
+    operation_id = "appointments_batch",
+    params(TenantPath, IdempotencyHeader),
     request_body = BatchInput,
-    responses((status = 200, body = BatchAnswer), (status = 413, body = Problem))
+    responses((status = 200, description = "What became of each item", body = BatchAnswer))
 )]
 pub async fn batch(
     State(app): State<App>,

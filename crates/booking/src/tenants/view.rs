@@ -111,16 +111,24 @@ pub fn tenant_by_alias_or_slug(view: &dyn Read, text: &str) -> Option<Tenant> {
 
 /// The tenants whose number is above `after`, by number, at most `limit`.
 pub fn tenants(view: &dyn Read, after: TenantNumber, limit: usize) -> Vec<Tenant> {
+    tenants_as_of(view, after, None, limit)
+}
+
+/// The same as they were after the batch `as_of`, or now.
+pub fn tenants_as_of(view: &dyn Read, after: TenantNumber, as_of: Option<Seq>, limit: usize) -> Vec<Tenant> {
     let table = Key::of(Table::Record, TenantNumber::SYSTEM).u8(Kind::Tenant as u8);
     let mut found = Vec::new();
     view.scan(&table.u128(u128::from(after.0) + 1), &table.end(), &mut |_, value| {
         if found.len() == limit {
             return ControlFlow::Break(());
         }
-        let tenant = read(&Version::read(value));
-        if !tenant.profile.closed {
-            found.push(tenant);
-        }
+        let current = read(&Version::read(value));
+        // A closed tenant may have been open then.
+        let tenant = match as_of {
+            None => Some(current).filter(|tenant| !tenant.profile.closed),
+            Some(_) => tenant_as_of(view, current.profile.tenant(), as_of),
+        };
+        found.extend(tenant);
         ControlFlow::Continue(())
     });
     found
@@ -136,7 +144,17 @@ pub fn api_key_by_secret_hash(view: &dyn Read, secret_hash: &[u8; 32]) -> Option
 
 /// A key of a tenant, or with `None` of the server.
 pub fn api_key(view: &dyn Read, tenant: Option<TenantNumber>, id: Uuid) -> Option<ApiKey> {
-    let state = key_state(view, id.as_u128())?;
+    api_key_as_of(view, tenant, id, None)
+}
+
+/// The same as it was after the batch `as_of`, or now.
+pub fn api_key_as_of(
+    view: &dyn Read,
+    tenant: Option<TenantNumber>,
+    id: Uuid,
+    as_of: Option<Seq>,
+) -> Option<ApiKey> {
+    let state = record::as_of(view, key_record(id.as_u128()), as_of)?.decode::<KeyState>();
     (state.tenant == owner_number(tenant)).then(|| ApiKey::from(&state))
 }
 
@@ -148,6 +166,17 @@ pub fn api_keys(
     after: Option<Uuid>,
     limit: usize,
 ) -> Vec<ApiKey> {
+    api_keys_as_of(view, tenant, after, None, limit)
+}
+
+/// The same as they were after the batch `as_of`, or now.
+pub fn api_keys_as_of(
+    view: &dyn Read,
+    tenant: Option<TenantNumber>,
+    after: Option<Uuid>,
+    as_of: Option<Seq>,
+    limit: usize,
+) -> Vec<ApiKey> {
     let index = keys_of(owner_number(tenant));
     let from = after.map_or(Some(0), |after| after.as_u128().checked_add(1));
     let Some(from) = from else { return Vec::new() };
@@ -157,7 +186,7 @@ pub fn api_keys(
             return ControlFlow::Break(());
         }
         let id = Parts(&key[key.len() - 16..]).u128();
-        found.push(ApiKey::from(&key_state(view, id).expect("an index leads to its key")));
+        found.extend(api_key_as_of(view, tenant, Uuid::from_u128(id), as_of));
         ControlFlow::Continue(())
     });
     found

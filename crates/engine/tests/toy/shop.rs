@@ -84,9 +84,13 @@ pub(crate) fn left(view: &dyn Read, tenant: TenantNumber, item: u64) -> Option<u
     view.get(&record(tenant, item)).map(|left| Parts(left).u64())
 }
 
+fn last_batch(view: &dyn Read) -> u64 {
+    apply::seq_at(view, Timestamp::from_micros(i64::MAX))
+}
+
 /// A number that stands for all stocks of a tenant and for the batch before.
 fn seen(view: &dyn Read, tenant: TenantNumber) -> u64 {
-    let mut sum = apply::seq_at(view, Timestamp::from_micros(i64::MAX));
+    let mut sum = last_batch(view);
     let records = Key::of(Table::Record, tenant);
     view.scan(&records, &records.end(), &mut |key, value| {
         for byte in key.iter().chain(value) {
@@ -147,6 +151,11 @@ impl Domain for Shop {
         self.applied.fetch_add(1, Ordering::Relaxed);
         if fact.seen != 0 {
             assert_eq!(fact.seen, seen(view, at.tenant), "I2: applied where it was not decided, at {at:?}");
+            assert_eq!(
+                last_batch(view),
+                at.seq - 1,
+                "I2: decided on another batch than the one before, at {at:?}"
+            );
         }
         match fact.left {
             Some(left) => view.put(&record(at.tenant, fact.item), &left.to_be_bytes()),

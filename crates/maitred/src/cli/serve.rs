@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use maitred_booking::app::Access;
+use maitred_booking::readiness::Readiness;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -59,6 +60,7 @@ impl Serve {
         let router = router::with_limits(&app, &config.limits).0.layer(gate.clone());
         let served = runtime.block_on(async {
             let mut signals = Signals::new()?;
+            app.ensure_default_tenant().await.map_err(|problem| Failure::unable(problem.detail()))?;
             let listener = socket.listen(BACKLOG)?;
             let address = listener.local_addr()?;
             if config.server.demo {
@@ -67,9 +69,10 @@ impl Serve {
                     () = signals.next() => return Ok(()),
                 }
             }
+            app.readiness().ready();
             println!("listening on http://{address}");
             let delay = Duration::from_secs(config.limits.stop_delay_seconds);
-            serve_until_stopped(listener, router, gate, signals, delay).await;
+            serve_until_stopped(listener, router, (gate, app.readiness().clone()), signals, delay).await;
             Ok::<_, Failure>(())
         });
         drop(app);
@@ -117,11 +120,12 @@ fn bind(address: SocketAddr) -> Result<TcpSocket, Failure> {
     })
 }
 
-/// Serves until a signal; then not ready, after `delay` no new work, and the end once open requests are done.
+/// Serves until a signal; then not ready, after `delay` no new work and the end of streams, and the end of all once
+/// open requests are done.
 async fn serve_until_stopped(
     listener: TcpListener,
     router: axum::Router,
-    gate: Gate,
+    (gate, readiness): (Gate, Readiness),
     mut signals: Signals,
     delay: Duration,
 ) {
@@ -132,6 +136,7 @@ async fn serve_until_stopped(
         tokio::spawn(at_once(signals));
         tokio::time::sleep(delay).await;
         gate.close();
+        readiness.drain();
     };
     serve::serve(listener, router, stop).await;
 }

@@ -140,9 +140,9 @@ fn a_view_store_that_was_tampered_with_is_named() {
     let mut other = value.clone();
     other[7] ^= 1;
     write(Some(&other));
-    problem(&check(&data), &["the stored view differs", "of the table Slot of tenant 1 has another value"]);
+    problem(&check(&data), &["the stored view differs", "of the table Slot of tenant 2 has another value"]);
     write(None);
-    problem(&check(&data), &["the stored view differs", "of the table Slot of tenant 1 is missing"]);
+    problem(&check(&data), &["the stored view differs", "of the table Slot of tenant 2 is missing"]);
     write(Some(&value));
     check(&data).succeeds();
 }

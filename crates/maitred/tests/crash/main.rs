@@ -17,7 +17,7 @@ const ROUNDS: u64 = 5;
 const CLIENTS: u64 = 8;
 /// Few ids and few slots, so that updates, conflicts and moves are frequent.
 const IDS: u64 = 400;
-const SLOTS: u64 = 300;
+const SLOTS: u64 = 288;
 
 #[test]
 fn nothing_acknowledged_is_lost_to_kill_9_under_load() {

@@ -14,7 +14,7 @@ use maitred_booking::app::{Access, App};
 use maitred_booking::tenants::{self, CreateTenant, DropIn, DropIns, Tenant, slug_for};
 use maitred_core::{Actor, Class, Rejection, TenantNumber};
 use maitred_web::auth::PublicRoutes;
-use maitred_web::{Caller, Credentials, Permission, Problem, Role};
+use maitred_web::{Caller, Permission, Problem, Role};
 
 use super::answer::Answer;
 
@@ -32,7 +32,7 @@ pub(super) fn caller(app: &App, headers: &HeaderMap) -> Result<Caller, Answer> {
     if app.access() == Access::Open {
         return Ok(Caller::OPEN);
     }
-    let caller = app.caller(&app.engine().view(), &Credentials::parse(headers)?)?;
+    let caller = app.caller(headers)?;
     match caller.role {
         Role::Anonymous => Err(Answer::unauthorized()),
         _ => Ok(caller),

@@ -1,0 +1,240 @@
+//! Who may do what: the way of every request to its handler.
+//!
+//! Invariants:
+//! - A handler that takes a [`Scope`] runs only after [`authorize`] let the caller in: the route's permission
+//!   stands in the program's router, and a route without one does not start.
+//! - What is remembered of tenants and keys is thrown away as soon as any of them changes: a revoked key is
+//!   refused by the first request that comes after the revocation's answer.
+//! - A stranger is told nothing of which tenants there are.
+
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::ops::ControlFlow;
+use std::sync::{PoisonError, RwLock};
+
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{FromRequestParts, RawPathParams, Request, State};
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use maitred_core::{Actor, ChangeId, Ordinal, Rejection, Seq, TenantNumber};
+use maitred_engine::View;
+use maitred_web::auth::{Caller, Credentials, KeyHash, Known, KnownKey, PublicRoutes};
+use maitred_web::{Permission, Problem, Role, problem};
+
+use crate::app::{Access, App};
+use crate::{record, tenants};
+
+/// The most tenants, and the most keys, that are remembered between requests.
+const REMEMBERED_MAX: usize = 16_384;
+
+/// The tenant a request is about, and who asks: what [`authorize`] found.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope {
+    /// The tenant of the path; the system tenant where the path has none.
+    pub tenant: TenantNumber,
+    /// Who asks.
+    pub caller: Caller,
+}
+
+impl Scope {
+    /// For [`App::submit`].
+    pub fn who(&self) -> (TenantNumber, Actor) {
+        (self.tenant, self.caller.actor)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Scope {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get().copied().ok_or_else(|| {
+            tracing::error!("a route has no permission: the request is refused");
+            Problem::internal_error()
+        })
+    }
+}
+
+/// The layer that lets a caller with `permission` through to a route, and nobody else.
+pub async fn authorize(
+    State((app, permission)): State<(App, Permission)>,
+    params: Result<RawPathParams, RawPathParamsRejection>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    match admit(&app, permission, params, &request) {
+        Ok(scope) => {
+            request.extensions_mut().insert(scope);
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
+fn admit(
+    app: &App,
+    permission: Permission,
+    params: Result<RawPathParams, RawPathParamsRejection>,
+    request: &Request,
+) -> Result<Scope, Problem> {
+    let params = params.map_err(|_| Problem::new(problem::PATH_INVALID, "The path is not UTF-8."))?;
+    let caller = app.caller(request.headers())?;
+    let Some((_, slug)) = params.iter().find(|(name, _)| *name == "tenant") else {
+        caller.require_on_server(permission)?;
+        return Ok(Scope { tenant: TenantNumber::SYSTEM, caller });
+    };
+    let found = app.tenant(slug);
+    let number = found.map_or(TenantNumber(u32::MAX), |found| found.number);
+    let public =
+        if found.is_some_and(|found| found.public) { PublicRoutes::Open } else { PublicRoutes::Closed };
+    caller.require(permission, number, public)?;
+    match found {
+        Some(_) => Ok(Scope { tenant: number, caller }),
+        None => Err(tenant_not_found(slug)),
+    }
+}
+
+/// 404 for a tenant that is not there.
+pub fn tenant_not_found(slug: &str) -> Problem {
+    let detail = format!("There is no tenant \"{}\".", slug.escape_debug());
+    Rejection::new(maitred_core::Class::Absent, "tenant-not-found", detail).into()
+}
+
+/// What admission needs to know of a tenant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TenantEntry {
+    /// Its number.
+    pub number: TenantNumber,
+    /// Whether its public routes answer anybody.
+    pub public: bool,
+}
+
+/// Tenants and keys as the last requests found them.
+#[derive(Debug, Default)]
+pub(crate) struct Directory {
+    tenants: Remembered<String, TenantEntry>,
+    keys: Remembered<[u8; 32], KnownKey>,
+}
+
+impl App {
+    /// The open tenant of a slug.
+    pub fn tenant(&self, slug: &str) -> Option<TenantEntry> {
+        self.directory().tenants.get(self, slug, |view| {
+            let profile = tenants::tenant_by_slug(view, slug)?.profile;
+            Some(TenantEntry { number: profile.tenant(), public: profile.public })
+        })
+    }
+
+    /// Who asks, by the headers of a request.
+    ///
+    /// # Errors
+    /// 401 `credentials-invalid`.
+    pub fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
+        match self.access() {
+            // An open server reads no credentials: what a client sends was meant for another.
+            Access::Open => Ok(Caller::OPEN),
+            Access::Keys => Credentials::parse(headers)?.authenticate(self),
+        }
+    }
+}
+
+impl Known for App {
+    fn key(&self, hash: &KeyHash) -> Option<KnownKey> {
+        self.directory().keys.get(self, &hash.0, |view| {
+            let found = tenants::api_key_by_secret_hash(view, &hash.0)?;
+            (!found.key.revoked).then(|| known(&found))
+        })
+    }
+
+    fn token(&self, _: &str) -> Option<Caller> {
+        None // users come with the flash sales
+    }
+}
+
+fn known(found: &tenants::ApiKeyCredential) -> KnownKey {
+    let role = match found.key.role {
+        tenants::Role::Public => Role::Anonymous,
+        tenants::Role::Customer => Role::Customer,
+        tenants::Role::Integration => Role::Integration,
+        tenants::Role::Staff => Role::Staff,
+        tenants::Role::Owner => Role::Owner,
+        tenants::Role::Admin => Role::Admin,
+    };
+    let actor = Actor::ApiKey(found.key.id.as_u128());
+    let caller = Caller { actor, role, tenant: found.key.tenant.map(TenantNumber) };
+    KnownKey { hash: KeyHash(found.secret_hash), caller }
+}
+
+/// Answers of the system tenant's tables, kept until any fact of that tenant is published.
+///
+/// A request on the hot path pays for one look at the newest position and one at a hash map; the first one
+/// after each batch also pays for a view, and for a look whether the batch touched the system tenant.
+#[derive(Debug)]
+struct Remembered<K, V>(RwLock<Entries<K, V>>);
+
+#[derive(Debug)]
+struct Entries<K, V> {
+    /// `values` are what the view says at this batch.
+    through: Seq,
+    values: HashMap<K, V>,
+}
+
+impl<K, V> Default for Remembered<K, V> {
+    fn default() -> Self {
+        Remembered(RwLock::new(Entries { through: 0, values: HashMap::new() }))
+    }
+}
+
+impl<K: Hash + Eq, V: Copy> Remembered<K, V> {
+    /// The value of `key`, from memory or by `read`. What is not there is not remembered: anybody can ask for it.
+    fn get<Q>(&self, app: &App, key: &Q, read: impl FnOnce(&View) -> Option<V>) -> Option<V>
+    where
+        Q: ToOwned<Owned = K> + Hash + Eq + ?Sized,
+        K: Borrow<Q>,
+    {
+        let newest = app.engine().position().seq;
+        {
+            // Nothing here leaves the entries half changed, so that a panic elsewhere does not matter.
+            let entries = self.0.read().unwrap_or_else(PoisonError::into_inner);
+            if entries.through >= newest
+                && let Some(value) = entries.values.get(key)
+            {
+                return Some(*value);
+            }
+        }
+        let view = app.engine().view();
+        let mut entries = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        entries.catch_up(&view);
+        if let Some(value) = entries.values.get(key) {
+            return Some(*value);
+        }
+        let value = read(&view)?;
+        if entries.through == view.seq() {
+            if entries.values.len() >= REMEMBERED_MAX {
+                entries.values.clear();
+            }
+            entries.values.insert(key.to_owned(), value);
+        }
+        Some(value)
+    }
+}
+
+impl<K, V> Entries<K, V> {
+    fn catch_up(&mut self, view: &View) {
+        if view.seq() <= self.through {
+            return;
+        }
+        let after = ChangeId { seq: self.through, ordinal: Ordinal::MAX };
+        let mut changed = false;
+        record::changes(view, TenantNumber::SYSTEM, after, &mut |_| {
+            changed = true;
+            ControlFlow::Break(())
+        });
+        if changed {
+            self.values.clear();
+        }
+        self.through = view.seq();
+    }
+}

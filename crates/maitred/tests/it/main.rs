@@ -1,0 +1,15 @@
+//! The native API on the wire: a started server, a file per route file.
+//!
+//! [`server`] starts one in this process, [`client`] speaks HTTP/1.1 to it over a socket.
+
+mod admission;
+mod api_keys;
+mod appointments;
+mod batch;
+mod changes;
+mod client;
+mod docs;
+mod operation;
+mod router;
+mod server;
+mod tenants;
