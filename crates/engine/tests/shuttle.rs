@@ -97,7 +97,7 @@ fn queued(command: Ask) -> Queued<Shop> {
 fn protocol(breach: Breach) {
     let log = ToyLog::new();
     let rival = Fate::Rival { tenant: 1, item: thread_rng().gen_range(0..3), left: Some(70) };
-    let fates = [Fate::Good, Fate::Unknown { happens: true }, Fate::Determinate, rival, Fate::TwoRivals];
+    let fates = [Fate::Good, Fate::Unknown { happens: true }, Fate::Determinate, rival, Fate::ThreeRivals];
     log.fates((0..5).map(|_| fates[thread_rng().gen_range(0..fates.len())]));
     let published =
         Published { overlay: Overlay::new(0), tail: (0, GENESIS), timestamp: Timestamp::default() };
@@ -273,7 +273,7 @@ fn a_batch_that_is_published_before_it_is_appended_is_found() {
 
 #[test]
 fn a_layer_that_is_dropped_before_the_store_has_it_is_found() {
-    check_found(Breach::DropsEarly, &["I2: applied where it was not decided", "<= "]);
+    check_found(Breach::DropsEarly, &["I2: ", "<= "]);
 }
 
 #[test]

@@ -1,3 +1,5 @@
+//! Snapshots are read back as written, and every damage to one is noticed.
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 

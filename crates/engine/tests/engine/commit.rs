@@ -139,6 +139,9 @@ fn a_batch_that_lost_its_place_is_decided_again_on_the_winner() {
     world.log.fates([Fate::Rival { tenant: 1, item: 1, left: Some(6) }]);
     assert_eq!(world.tell(Ask::Stock { item: 1, count: 1 }), Ok(7));
     assert_eq!(world.log.facts(1), [(1, Some(1)), (1, Some(0)), (1, Some(6)), (1, Some(7))]);
+    world.log.fates([Fate::ThreeRivals]);
+    assert_eq!(world.tell(Ask::Stock { item: 2, count: 1 }), Ok(81));
+    assert_eq!(world.engine.position().seq, 8, "it has followed all of them");
     world.check_view();
 }
 

@@ -25,8 +25,8 @@ pub(crate) enum Fate {
     Unknown { happens: bool },
     /// Another writer is first: this item of this tenant is set to that.
     Rival { tenant: u32, item: u64, left: Option<u64> },
-    /// Two batches of another writer are first.
-    TwoRivals,
+    /// Three batches of another writer are first.
+    ThreeRivals,
     /// The log cannot be trusted any more.
     Broken,
     /// The code has a bug.
@@ -224,7 +224,7 @@ impl Log for Handle {
         let fate = state.fates.pop_front().unwrap_or(Fate::Good);
         let rivals = match fate {
             Fate::Rival { tenant, item, left } => vec![(tenant, item, left)],
-            Fate::TwoRivals => vec![(1, 1, Some(70)), (1, 2, Some(80))],
+            Fate::ThreeRivals => vec![(1, 1, Some(70)), (1, 2, Some(80)), (1, 0, None)],
             _ => vec![],
         };
         for (tenant, item, left) in rivals {
@@ -236,7 +236,7 @@ impl Log for Handle {
         }
         let what = "as the test wishes".to_owned();
         match fate {
-            Fate::Good | Fate::Rival { .. } | Fate::TwoRivals => state.push(&log.shop, batch),
+            Fate::Good | Fate::Rival { .. } | Fate::ThreeRivals => state.push(&log.shop, batch),
             Fate::Full => return Err(LogError::Full(what)),
             Fate::Determinate => return Err(LogError::Determinate(what)),
             Fate::Broken => return Err(LogError::Broken(what)),

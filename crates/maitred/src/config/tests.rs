@@ -1,3 +1,5 @@
+//! Where settings come from, which one wins, and what is refused.
+
 use clap::{CommandFactory, Parser};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The lines of an export, and what an import makes of them.
+
 use maitred_booking::app::App;
 use maitred_booking::appointments::{self, Cancel, Upsert};
 use maitred_booking::json::JsonObject;

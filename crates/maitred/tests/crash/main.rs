@@ -17,7 +17,7 @@ const ROUNDS: u64 = 5;
 const CLIENTS: u64 = 8;
 /// Few ids and few slots, so that updates, conflicts and moves are frequent.
 const IDS: u64 = 400;
-const SLOTS: u64 = 288;
+const SLOTS: u64 = 20 * 288;
 
 #[test]
 fn nothing_acknowledged_is_lost_to_kill_9_under_load() {
@@ -71,9 +71,9 @@ fn write(
         lot = lot.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let id = format!("appointment-{}", (lot >> 33) % IDS);
         let slot = (lot >> 17) % SLOTS;
-        let (hour, minute) = (slot / 12, slot % 12 * 5);
+        let (day, hour, minute) = (1 + slot / 288, slot / 12 % 24, slot % 12 * 5);
         let body = format!(
-            r#"{{"resource":"chair-{}","starts_at":"2026-01-01T{hour:02}:{minute:02}:00Z","ends_at":"2026-01-01T{hour:02}:{:02}:59Z","created_at":"2026-01-01T00:00:00Z","updated_at":"{}"}}"#,
+            r#"{{"resource":"chair-{}","starts_at":"2026-01-{day:02}T{hour:02}:{minute:02}:00Z","ends_at":"2026-01-{day:02}T{hour:02}:{:02}:59Z","created_at":"2026-01-01T00:00:00Z","updated_at":"{}"}}"#,
             slot % 3,
             minute + 4,
             instant(now),

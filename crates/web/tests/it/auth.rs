@@ -1,3 +1,5 @@
+//! Who asks, and what they may do.
+
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, Uri};

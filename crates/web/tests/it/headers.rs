@@ -1,3 +1,5 @@
+//! The headers that every route knows.
+
 use axum::http::{HeaderMap, HeaderValue, Method, Uri};
 use maitred_core::{Actor, ChangeId, Position};
 use maitred_engine::batch::Idempotency;

@@ -1,3 +1,5 @@
+//! Bodies, and what is refused of them.
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Extension;

@@ -1,3 +1,5 @@
+//! What goes around every route: request ids, time limits, panics.
+
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fmt::Debug;

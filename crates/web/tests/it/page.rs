@@ -1,3 +1,5 @@
+//! Cursors are what was given out, and nothing else.
+
 use maitred_core::TenantNumber;
 use maitred_web::page::ListCursors;
 use maitred_web::{Cursors, Page};

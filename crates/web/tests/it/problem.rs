@@ -1,3 +1,5 @@
+//! Every refusal leaves as a problem.
+
 use std::collections::HashSet;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Queries are read strictly.
+
 use axum::Router;
 use axum::extract::Request;
 use axum::routing::get as on_get;

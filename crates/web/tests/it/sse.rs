@@ -1,3 +1,5 @@
+//! Server-sent events.
+
 use axum::response::Response;
 use bytes::Bytes;
 use maitred_web::sse::{event, stream};

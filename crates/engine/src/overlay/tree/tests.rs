@@ -1,3 +1,5 @@
+//! A layer against a plain ordered map, its frozen views included.
+
 use std::collections::BTreeMap;
 
 use maitred_core::KEY_BYTES_MAX;
