@@ -45,10 +45,7 @@ fn a_view_stays_at_its_batch_whatever_is_decided_and_flushed_meanwhile() {
         world.tell(command).unwrap();
         views.push(world.engine.view());
     }
-    while world.store.committed() < 50 {
-        world.tell(STOCK).unwrap(); // each fills a layer, and so raises the flusher
-        assert!(world.log.seq() < 20_000, "the flusher sleeps");
-    }
+    world.store.wait_committed(50);
     for (seq, view) in views.iter().enumerate() {
         assert_eq!(view.seq(), seq as u64);
         assert_eq!(Map::of(view), *world.log.view(view.seq()), "the view at batch {seq}");

@@ -1,7 +1,6 @@
 //! An engine at work, and everything it stands on.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use maitred_engine::engine::{Bounds, Parts, Threads};
 use maitred_engine::log::{LogError, LogReader};
@@ -10,14 +9,12 @@ use maitred_engine::recovery::{NoSnapshots, Recovery, Report, Snapshots};
 use maitred_engine::store::Store;
 use maitred_engine::{Answer, Engine, Envelope, Unavailable};
 
+use crate::toy::HANGS;
 use crate::toy::clock::Hands;
 use crate::toy::log::ToyLog;
 use crate::toy::model::Map;
 use crate::toy::shop::{Ask, Left, Shop, ask, said};
 use crate::toy::store::ToyStore;
-
-/// How long a test waits before it says that it hangs.
-const HANGS: Duration = Duration::from_secs(60);
 
 pub(crate) const BOOT: &[u8] = b"this boot";
 

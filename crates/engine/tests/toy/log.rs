@@ -11,6 +11,7 @@ use maitred_engine::sync::{Condvar, Mutex, MutexGuard};
 
 use super::model::Map;
 use super::shop::{Changed, Shop};
+use super::wait_until;
 
 /// What becomes of an append instead of what should.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,8 +147,7 @@ impl ToyLog {
 
     /// Waits until so many appends have arrived.
     pub(crate) fn wait_attempts(&self, count: usize) {
-        let reached = self.changed.wait_while(self.state(), |state| state.attempts.len() < count);
-        drop(reached.expect("a test fails where it panics"));
+        wait_until(&self.changed, self.state(), |state| state.attempts.len() >= count);
     }
 
     /// Every append that has arrived.

@@ -11,6 +11,8 @@ use maitred_engine::batch::Idempotency;
 use maitred_engine::sync::{Condvar, Mutex};
 use maitred_engine::{Answer, Envelope};
 
+use super::wait_until;
+
 /// What a customer or the shopkeeper asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Ask {
@@ -65,8 +67,7 @@ impl Shop {
     /// Waits until so many commands were decided, those that panicked not counted.
     pub(crate) fn wait_decided(&self, count: usize) {
         let decided = self.decided.lock().expect("nobody panics while holding it");
-        let reached = self.changed.wait_while(decided, |decided| *decided < count);
-        drop(reached.expect("nobody panics while holding it"));
+        wait_until(&self.changed, decided, |decided| *decided >= count);
     }
 
     /// How many commands were decided, decided again included.

@@ -7,7 +7,7 @@ use maitred_core::{Read, view::Entry, view::Visit};
 use maitred_engine::store::{Change, Store, StoreError, StoreSnapshot};
 use maitred_engine::sync::{Condvar, Mutex, MutexGuard};
 
-use super::model::Map;
+use super::{model::Map, wait_until};
 
 /// A store whose transactions a test can hold back or make fail.
 #[derive(Default)]
@@ -45,8 +45,7 @@ impl ToyStore {
     }
 
     fn wait_until(&self, is: impl Fn(&State) -> bool) {
-        let reached = self.changed.wait_while(self.state(), |state| !is(state));
-        drop(reached.expect("nobody panics while holding the store"));
+        wait_until(&self.changed, self.state(), is);
     }
 
     /// From now on a transaction waits before its commit.
@@ -72,6 +71,11 @@ impl ToyStore {
     /// Waits until so many have failed.
     pub(crate) fn wait_failed(&self, count: usize) {
         self.wait_until(|state| state.failed >= count);
+    }
+
+    /// Waits until so many have been committed.
+    pub(crate) fn wait_committed(&self, count: usize) {
+        self.wait_until(|state| state.committed >= count);
     }
 
     /// How many were committed.
