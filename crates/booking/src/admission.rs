@@ -13,12 +13,10 @@ use std::hash::Hash;
 use std::ops::ControlFlow;
 use std::sync::{PoisonError, RwLock};
 
-use axum::extract::rejection::RawPathParamsRejection;
-use axum::extract::{FromRequestParts, RawPathParams, Request, State};
+use axum::extract::{FromRequestParts, RawPathParams, Request};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt as _;
 use maitred_core::{Actor, ChangeId, Ordinal, Rejection, Seq, TenantNumber};
 use maitred_engine::View;
 use maitred_web::auth::{Caller, Credentials, KeyHash, Known, KnownKey, PublicRoutes};
@@ -57,29 +55,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Scope {
     }
 }
 
-/// The layer that lets a caller with `permission` through to a route, and nobody else.
-pub async fn authorize(
-    State((app, permission)): State<(App, Permission)>,
-    params: Result<RawPathParams, RawPathParamsRejection>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    match admit(&app, permission, params, &request) {
-        Ok(scope) => {
-            request.extensions_mut().insert(scope);
-            next.run(request).await
-        }
-        Err(problem) => problem.into_response(),
+/// What a [`maitred_web::Guard`] of a route asks: lets a caller with `permission` through, and nobody else.
+pub fn authorize(
+    app: App,
+    permission: Permission,
+) -> impl Fn(&mut Request) -> Result<(), Problem> + Clone + Send + Sync + 'static {
+    move |request| {
+        let scope = admit(&app, permission, request)?;
+        request.extensions_mut().insert(scope);
+        Ok(())
     }
 }
 
-fn admit(
-    app: &App,
-    permission: Permission,
-    params: Result<RawPathParams, RawPathParamsRejection>,
-    request: &Request,
-) -> Result<Scope, Problem> {
-    let params = params.map_err(|_| Problem::new(problem::PATH_INVALID, "The path is not UTF-8."))?;
+fn admit(app: &App, permission: Permission, request: &mut Request) -> Result<Scope, Problem> {
+    let params = path_params(request)?;
     let caller = app.caller(request.headers())?;
     let Some((_, slug)) = params.iter().find(|(name, _)| *name == "tenant") else {
         caller.require_on_server(permission)?;
@@ -94,6 +83,14 @@ fn admit(
         Some(_) => Ok(Scope { tenant: number, caller }),
         None => Err(tenant_not_found(slug)),
     }
+}
+
+fn path_params(request: &mut Request) -> Result<RawPathParams, Problem> {
+    let (mut parts, body) = std::mem::take(request).into_parts();
+    let params = RawPathParams::from_request_parts(&mut parts, &()).now_or_never();
+    *request = Request::from_parts(parts, body);
+    let params = params.expect("the router has split the path already: nothing is waited for");
+    params.map_err(|_| Problem::new(problem::PATH_INVALID, "The path is not UTF-8."))
 }
 
 /// 404 for a tenant that is not there.

@@ -2,16 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::task::{Context, Poll};
 
 use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::http::header::CONNECTION;
-use axum::response::{IntoResponse, Response};
-use futures_util::future::{Either, Ready, ready};
 use maitred_engine::Unavailable;
-use maitred_web::Problem;
-use tower::{Layer, Service};
+use maitred_web::{Guard, Problem};
 
 /// The path that says whether the server wants requests.
 pub const READY_PATH: &str = "/health/ready";
@@ -37,45 +33,24 @@ impl Gate {
         self.0.store(CLOSED, Ordering::Relaxed);
     }
 
+    /// The gate as a layer around everything.
+    pub fn guard(&self) -> Guard<impl Fn(&mut Request) -> Result<(), Problem> + Clone + Send + Sync + 'static> {
+        let gate = self.clone();
+        Guard::new(move |request: &mut Request| {
+            if gate.admits(request.uri().path()) {
+                return Ok(());
+            }
+            let close = HeaderValue::from_static("close");
+            Err(Problem::from(Unavailable::Draining).with_header(CONNECTION, close))
+        })
+    }
+
     fn admits(&self, path: &str) -> bool {
         match self.0.load(Ordering::Relaxed) {
             OPEN => true,
             NOT_READY => path != READY_PATH,
             _ => path == LIVE_PATH,
         }
-    }
-}
-
-impl<S> Layer<S> for Gate {
-    type Service = Gated<S>;
-    fn layer(&self, inner: S) -> Gated<S> {
-        Gated { inner, gate: self.clone() }
-    }
-}
-
-/// The service behind a [`Gate`].
-#[derive(Debug, Clone)]
-pub struct Gated<S> {
-    inner: S,
-    gate: Gate,
-}
-
-impl<S: Service<Request, Response = Response>> Service<Request> for Gated<S> {
-    type Response = Response;
-    type Error = S::Error;
-    type Future = Either<S::Future, Ready<Result<Response, S::Error>>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request) -> Self::Future {
-        if self.gate.admits(request.uri().path()) {
-            return Either::Left(self.inner.call(request));
-        }
-        let close = HeaderValue::from_static("close");
-        let problem = Problem::from(Unavailable::Draining).with_header(CONNECTION, close);
-        Either::Right(ready(Ok(problem.into_response())))
     }
 }
 

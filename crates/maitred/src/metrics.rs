@@ -23,6 +23,7 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use maitred_booking::app::App;
 use maitred_web::Problem;
+use pin_project_lite::pin_project;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::metrics::MetricType;
@@ -139,7 +140,6 @@ pub struct Counted<S> {
 impl<S> Service<Request> for Counted<S>
 where
     S: Service<Request, Response = Response>,
-    S::Future: Unpin,
 {
     type Response = Response;
     type Error = S::Error;
@@ -168,26 +168,30 @@ impl Drop for InFlight {
     }
 }
 
-/// The future of [`Counted`].
-#[derive(Debug)]
-pub struct CountedFuture<F> {
-    inner: F,
-    pattern: Option<MatchedPath>,
-    method: Method,
-    in_flight: InFlight,
-    began: Instant,
+pin_project! {
+    /// The future of [`Counted`].
+    #[derive(Debug)]
+    pub struct CountedFuture<F> {
+        #[pin]
+        inner: F,
+        pattern: Option<MatchedPath>,
+        method: Method,
+        in_flight: InFlight,
+        began: Instant,
+    }
 }
 
 impl<F, E> Future for CountedFuture<F>
 where
-    F: Future<Output = Result<Response, E>> + Unpin,
+    F: Future<Output = Result<Response, E>>,
 {
     type Output = Result<Response, E>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = ready!(Pin::new(&mut self.inner).poll(cx))?;
-        let pattern = self.pattern.as_ref().map(MatchedPath::as_str);
-        self.in_flight.0.count(pattern, &self.method, response.status(), self.began.elapsed());
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let response = ready!(this.inner.poll(cx))?;
+        let pattern = this.pattern.as_ref().map(MatchedPath::as_str);
+        this.in_flight.0.count(pattern, this.method, response.status(), this.began.elapsed());
         Poll::Ready(Ok(response))
     }
 }

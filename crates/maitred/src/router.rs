@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use axum::routing::MethodRouter;
-use axum::{Extension, Router, middleware};
+use axum::{Extension, Router};
 use maitred_booking::app::{Access, App, authorize};
 use maitred_booking::appointments::http as appointments;
 use maitred_booking::changes;
@@ -14,7 +14,8 @@ use maitred_booking::tenants::http as tenants;
 use maitred_web::limits::{BodyBytesMax, TimeoutLayer};
 use maitred_web::loopback::loopback_only;
 use maitred_web::request_id::RequestLayer;
-use maitred_web::{Permission, problem};
+use maitred_web::{Guard, Permission, problem};
+use tower::util::option_layer;
 use utoipa::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
@@ -69,15 +70,14 @@ pub fn with_limits(app: &App, limits: &Limits) -> (Router, utoipa::openapi::Open
     let (routes, document) = routes.finish(&requests);
     let mut routes = routes
         .fallback(problem::path_unknown)
-        .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(TimeoutLayer(Duration::from_secs(limits.request_seconds)));
+        .method_not_allowed_fallback(problem::method_not_allowed);
     if limits.body_bytes != default.body_bytes {
         routes = routes.layer(Extension(BodyBytesMax(limits.body_bytes as usize)));
     }
-    if app.access() == Access::Open {
-        routes = routes.layer(middleware::from_fn(loopback_only));
-    }
-    (routes.layer(RequestLayer).layer(requests), document)
+    let protected = (app.access() == Access::Open).then(|| Guard::new(loopback_only));
+    let timeout = TimeoutLayer(Duration::from_secs(limits.request_seconds));
+    // As one layer, the outermost first: each `layer` of a router boxes every route once more.
+    (routes.layer((requests, RequestLayer, option_layer(protected), timeout)), document)
 }
 
 /// The routes as they are put together.
@@ -102,7 +102,7 @@ impl Routes {
             }
         }
         // On the routes, not around them: who asks for a method that is not there is told so.
-        let guard = middleware::from_fn_with_state((self.app.clone(), permission), authorize);
+        let guard = Guard::new(authorize(self.app.clone(), permission));
         self.router = self.router.routes((schemas, paths, methods.route_layer(guard)));
         self
     }

@@ -5,10 +5,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::body::Body;
 use axum::extract::Request;
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use maitred_web::limits::{HEADER_BYTES_MAX, HEADER_READ_TIMEOUT, HEADERS_MAX};
@@ -23,8 +25,19 @@ pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long accepting pauses when the system has no more file handles.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
-/// Serves `router` on `listener` until `stop` is done, then finishes the requests under way.
-pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
+/// What answers requests: a router, or one behind layers.
+pub trait Http:
+    Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static
+{
+}
+
+impl<S> Http for S where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static
+{
+}
+
+/// Serves on `listener` until `stop` is done, then finishes the requests under way.
+pub async fn serve(listener: TcpListener, service: impl Http, stop: impl Future<Output = ()>) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(HEADER_READ_TIMEOUT)
@@ -49,11 +62,9 @@ pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Outp
             continue;
         };
         let _ = stream.set_nodelay(true); // slower without, not wrong
-        let router = router.clone();
-        let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-            let answer = router.clone().call(request);
-            async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
-        });
+        let service = service.clone();
+        // The services here are always ready, as those of axum are.
+        let service = service_fn(move |request: Request<Incoming>| service.clone().call(request.map(Body::new)));
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
             let _ = connection.await; // a client that goes away is no news

@@ -12,6 +12,7 @@
 pub mod as_of;
 pub mod auth;
 pub mod etag;
+pub mod guard;
 pub mod idempotency;
 pub mod json;
 pub mod limits;
@@ -28,6 +29,7 @@ pub mod time;
 pub use as_of::AsOf;
 pub use auth::{Caller, Credentials, Permission, Role};
 pub use etag::{ETag, IfMatch, IfNoneMatch, Preconditions};
+pub use guard::Guard;
 pub use idempotency::Attempt;
 pub use json::{Json, JsonBody, Reply};
 pub use page::{Cursors, Limit, Page};

@@ -9,21 +9,16 @@ use std::str::FromStr;
 use axum::extract::Request;
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, Uri};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 
 use crate::Problem;
 use crate::problem::NOT_LOOPBACK;
 
-/// The middleware: `axum::middleware::from_fn(loopback_only)`, around every route of an open server.
+/// For a [`crate::Guard`] around every route of an open server.
 ///
 /// # Errors
 /// 403 `not-loopback`.
-pub async fn loopback_only(request: Request, next: Next) -> Response {
-    match require_loopback(request.headers(), request.uri()) {
-        Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
-    }
+pub fn loopback_only(request: &mut Request) -> Result<(), Problem> {
+    require_loopback(request.headers(), request.uri())
 }
 
 /// Refuses a request whose host is not loopback, or whose origin is neither absent nor loopback.

@@ -9,6 +9,7 @@ use maitred_booking::app::Access;
 use maitred_booking::readiness::Readiness;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tower::Layer as _;
 
 use super::failure::{Done, Failure};
 use super::logging;
@@ -57,7 +58,7 @@ impl Serve {
         let access = if config.server.auth { Access::Keys } else { Access::Open };
         let app = node.app(access, &config.server.default_tenant)?;
         let gate = Gate::default();
-        let router = router::with_limits(&app, &config.limits).0.layer(gate.clone());
+        let service = gate.guard().layer(router::with_limits(&app, &config.limits).0);
         let served = runtime.block_on(async {
             let mut signals = Signals::new()?;
             app.ensure_default_tenant().await.map_err(|problem| Failure::unable(problem.detail()))?;
@@ -72,7 +73,7 @@ impl Serve {
             app.readiness().ready();
             println!("listening on http://{address}");
             let delay = Duration::from_secs(config.limits.stop_delay_seconds);
-            serve_until_stopped(listener, router, (gate, app.readiness().clone()), signals, delay).await;
+            serve_until_stopped(listener, service, (gate, app.readiness().clone()), signals, delay).await;
             Ok::<_, Failure>(())
         });
         drop(app);
@@ -124,7 +125,7 @@ fn bind(address: SocketAddr) -> Result<TcpSocket, Failure> {
 /// open requests are done.
 async fn serve_until_stopped(
     listener: TcpListener,
-    router: axum::Router,
+    service: impl serve::Http,
     (gate, readiness): (Gate, Readiness),
     mut signals: Signals,
     delay: Duration,
@@ -138,7 +139,7 @@ async fn serve_until_stopped(
         gate.close();
         readiness.drain();
     };
-    serve::serve(listener, router, stop).await;
+    serve::serve(listener, service, stop).await;
 }
 
 async fn at_once(mut signals: Signals) {

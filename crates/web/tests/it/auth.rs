@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use maitred_core::{Actor, TenantNumber};
 use maitred_web::auth::{ApiKey, KeyHash, Known, KnownKey, PublicRoutes};
 use maitred_web::loopback::{loopback_only, require_loopback};
-use maitred_web::{Caller, Credentials, Permission, Problem, Role};
+use maitred_web::{Caller, Credentials, Guard, Permission, Problem, Role};
 use proptest::prelude::*;
 
 use crate::{header_lines, send};
@@ -285,7 +285,7 @@ fn an_open_server_refuses_other_hosts_and_origins() {
 #[tokio::test]
 async fn the_guard_stands_before_the_routes() {
     let router =
-        Router::new().route("/", get(async || "secret")).layer(axum::middleware::from_fn(loopback_only));
+        Router::new().route("/", get(async || "secret")).layer(Guard::new(loopback_only));
     let request = |host: &str| Request::get("/").header("host", host).body(Body::empty()).expect("a request");
     assert_eq!(send(&router, request("localhost:1")).await.body, "secret");
     assert_eq!(send(&router, request("evil.example")).await.problem(), (403, "not-loopback".into()));
