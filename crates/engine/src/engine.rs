@@ -47,6 +47,8 @@ const OVERLAY_FULL_PAUSE: Duration = Duration::from_millis(2);
 const OVERLAY_STUCK: usize = 2;
 /// How long an append of unknown outcome waits before it is sent again.
 const UNKNOWN_PAUSE: Duration = Duration::from_millis(20);
+/// The niceness of the flusher's thread (Linux has it per thread): a tenth of the others' share when all want to run.
+const FLUSHER_NICENESS: i32 = 10;
 /// How long the flusher waits before it tries a store again that could not be written.
 const FLUSH_PAUSE: Duration = Duration::from_secs(1);
 
@@ -451,8 +453,11 @@ fn commit<D: Domain>(
     Ok(())
 }
 
-/// The flusher's thread.
+/// The flusher's thread. It gives way to the threads that answer: a burst fits into the overlay, and what does not
+/// is slowed down by the overlay's bound, which is when this thread has the processor to itself.
 fn flush<D: Domain>(inner: &Inner<D>, flusher: &Flusher) {
+    // Where it is not allowed, the thread competes with the others.
+    let _ = rustix::process::setpriority_process(None, FLUSHER_NICENESS);
     loop {
         let going_on = inner.flush.wait();
         loop {
