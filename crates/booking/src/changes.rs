@@ -22,7 +22,8 @@ use crate::app::{App, Scope};
 use crate::appointments::http::AppointmentBody;
 use crate::parameters::{PositionHeader, TenantPath};
 use crate::record::{self, Change, Kind};
-use crate::tenants::http::{ApiKeyBody, TenantBody};
+use crate::tenants::http::keys::ApiKeyBody;
+use crate::tenants::http::tenants::TenantBody;
 use crate::{appointments, feed, tenants};
 
 /// A page is cut when its records have about this many bytes, so that no view is held for long.

@@ -10,7 +10,7 @@ use axum::{Extension, Router};
 use maitred_booking::app::{Access, App, authorize};
 use maitred_booking::appointments::http as appointments;
 use maitred_booking::changes;
-use maitred_booking::tenants::http as tenants;
+use maitred_booking::tenants::http::{keys, tenants};
 use maitred_web::limits::{BodyBytesMax, TimeoutLayer};
 use maitred_web::loopback::loopback_only;
 use maitred_web::request_id::RequestLayer;
@@ -54,10 +54,10 @@ pub fn with_limits(app: &App, limits: &Limits) -> (Router, utoipa::openapi::Open
         .allow(Owner, routes!(transfer::export))
         .allow(Owner, bounded((limits.import_body_bytes, u64::MAX), routes!(transfer::import)))
         // API keys: a tenant's, and the server's own.
-        .allow(Owner, routes!(tenants::create_key, tenants::list_keys))
-        .allow(Owner, routes!(tenants::get_key, tenants::revoke_key))
-        .allow(Admin, routes!(tenants::create_server_key, tenants::list_server_keys))
-        .allow(Admin, routes!(tenants::get_server_key, tenants::revoke_server_key))
+        .allow(Owner, routes!(keys::create, keys::list))
+        .allow(Owner, routes!(keys::get, keys::revoke))
+        .allow(Admin, routes!(keys::create_of_server, keys::list_of_server))
+        .allow(Admin, routes!(keys::get_of_server, keys::revoke_of_server))
         // Operation.
         .allow(Public, routes!(health::health))
         .allow(Public, routes!(health::live))

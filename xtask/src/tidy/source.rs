@@ -15,10 +15,6 @@ const LONG: &[(&str, &str)] = &[
         "the routes of one domain with their documents, one after the other",
     ),
     ("crates/booking/src/appointments/tests.rs", "rows of one table: every answer the domain gives"),
-    (
-        "crates/booking/src/tenants/http.rs",
-        "the routes of one domain with their documents, one after the other",
-    ),
     ("crates/booking/src/tenants/tests.rs", "rows of one table: every answer the domain gives"),
     (
         "crates/maitred/src/cli/load/appointments.rs",
