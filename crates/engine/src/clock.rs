@@ -47,13 +47,12 @@ impl Clock for SystemClock {
 pub struct ClockGuard {
     wall: Timestamp,
     monotonic: Duration,
-    suspect: bool,
 }
 
 impl ClockGuard {
     /// Trusts the clock as it is now.
     pub fn new(clock: &dyn Clock) -> Self {
-        ClockGuard { wall: clock.wall(), monotonic: clock.monotonic(), suspect: false }
+        ClockGuard { wall: clock.wall(), monotonic: clock.monotonic() }
     }
 
     /// Reads the wall clock; `None` while it is suspect.
@@ -62,10 +61,7 @@ impl ClockGuard {
     /// expected.
     pub fn read(&mut self, clock: &dyn Clock) -> Option<Timestamp> {
         let (wall, monotonic) = (clock.wall(), clock.monotonic());
-        let elapsed = monotonic.saturating_sub(self.monotonic).as_micros() as i64;
-        let ahead = wall.as_micros() - self.wall.as_micros() - elapsed;
-        self.suspect = ahead > CLOCK_JUMP_MAX.as_micros() as i64;
-        if self.suspect {
+        if is_suspect(wall, self.expected(monotonic)) {
             return None;
         }
         (self.wall, self.monotonic) = (wall, monotonic);
@@ -73,9 +69,38 @@ impl ClockGuard {
     }
 
     /// An operator's word that the wall clock is right.
-    pub fn confirm(&mut self, clock: &dyn Clock) {
-        *self = ClockGuard::new(clock);
+    pub fn confirm(&mut self, clock: &dyn Clock) -> Confirmed {
+        let (wall, monotonic) = (clock.wall(), clock.monotonic());
+        let expected = self.expected(monotonic);
+        *self = ClockGuard { wall, monotonic };
+        Confirmed { expected, now: wall }
     }
+
+    /// Where the wall clock would be now if it had not jumped.
+    fn expected(&self, monotonic: Duration) -> Timestamp {
+        let elapsed = monotonic.saturating_sub(self.monotonic).as_micros() as i64;
+        Timestamp::from_micros(self.wall.as_micros() + elapsed)
+    }
+}
+
+/// What an operator's word has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Confirmed {
+    /// Where the monotonic clock expected the wall clock to be.
+    pub expected: Timestamp,
+    /// Where the wall clock is, which is believed from now on.
+    pub now: Timestamp,
+}
+
+impl Confirmed {
+    /// Whether writes were refused for it: the clock was further ahead than [`CLOCK_JUMP_MAX`].
+    pub fn was_suspect(&self) -> bool {
+        is_suspect(self.now, self.expected)
+    }
+}
+
+fn is_suspect(wall: Timestamp, expected: Timestamp) -> bool {
+    wall.as_micros() - expected.as_micros() > CLOCK_JUMP_MAX.as_micros() as i64
 }
 
 #[cfg(test)]
@@ -109,7 +134,9 @@ mod tests {
         assert_eq!(at(1_100, 40, &mut guard), Some(1_100), "back again");
         assert_eq!(at(900, 50, &mut guard), Some(900), "going back is the log's business, not the guard's");
         assert_eq!(at(9_000, 60, &mut guard), None);
-        guard.confirm(&hands);
+        let confirmed = guard.confirm(&hands);
+        assert_eq!((confirmed.expected.as_micros(), confirmed.now.as_micros()), (910_000_000, 9_000_000_000));
+        assert!(confirmed.was_suspect() && !guard.confirm(&hands).was_suspect());
         assert_eq!(guard.read(&hands).map(|t| t.as_micros()), Some(9_000_000_000));
     }
 }

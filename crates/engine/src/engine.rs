@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 use crate::{
     Answer, AnswerOf, Envelope, Unavailable,
-    clock::{Clock, ClockGuard},
+    clock::{Clock, ClockGuard, Confirmed},
     committer::{Committed, Committer},
     flusher::Flusher,
     log::{Log, LogError},
@@ -299,8 +299,8 @@ impl<D: Domain> Engine<D> {
     }
 
     /// An operator's word that the wall clock is right, after it jumped ahead.
-    pub fn confirm_clock(&self) {
-        self.0.guard.lock().expect("nobody panics while holding the clock guard").confirm(&*self.0.clock);
+    pub fn confirm_clock(&self) -> Confirmed {
+        self.0.guard.lock().expect("nobody panics while holding the clock guard").confirm(&*self.0.clock)
     }
 
     /// What the engine has done so far.

@@ -8,7 +8,7 @@ use maitred_booking::Booking;
 use maitred_booking::app::{Access, App};
 use maitred_core::{PartitionId, Timestamp};
 use maitred_engine::batch::GENESIS;
-use maitred_engine::clock::SystemClock;
+use maitred_engine::clock::{Clock, SystemClock};
 use maitred_engine::engine::{Engine, Parts, Threads};
 use maitred_engine::log::LogError;
 use maitred_engine::overlay::Overlay;
@@ -84,6 +84,14 @@ impl Node {
     /// # Errors
     /// [`StartError`]; nothing was changed but what recovery mends.
     pub fn start_with(dir: &Path, storage: &Storage) -> Result<Node, StartError> {
+        Node::start_by(Arc::new(SystemClock::default()), dir, storage)
+    }
+
+    /// The same by another clock than the machine's.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing was changed but what recovery mends.
+    pub fn start_by(clock: Arc<dyn Clock>, dir: &Path, storage: &Storage) -> Result<Node, StartError> {
         let folder = DataFolder::take(dir)?;
         let opening = Instant::now();
         let options = Options {
@@ -117,7 +125,7 @@ impl Node {
             log: opened.log,
             store,
             published,
-            clock: Arc::new(SystemClock::default()),
+            clock,
             partition: PARTITION,
             seed: random().map(u128::from_le_bytes)?,
             on_broken: Box::new(exit),

@@ -6,6 +6,7 @@
 pub mod assemble;
 pub mod check;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod docs;

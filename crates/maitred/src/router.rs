@@ -23,7 +23,7 @@ use utoipa_axum::routes;
 use crate::config::Limits;
 use crate::metrics::{Metrics, Requests};
 use crate::openapi::{self, Document};
-use crate::{docs, drop_in, health, metrics, transfer_http as transfer};
+use crate::{clock, docs, drop_in, health, metrics, transfer_http as transfer};
 
 /// The routes over `app` with the default limits, and the document that describes them.
 pub fn router(app: &App) -> (Router, utoipa::openapi::OpenApi) {
@@ -63,6 +63,7 @@ pub fn with_limits(app: &App, limits: &Limits) -> (Router, utoipa::openapi::Open
         .allow(Public, routes!(health::live))
         .allow(Public, routes!(health::ready))
         .allow(Admin, routes!(metrics::metrics).layer(Extension(counted)))
+        .allow(Admin, routes!(clock::confirm))
         // The services that are replaced. Each admits its callers by itself: the tenant is not in the path.
         .drop_in(drop_in::sesami::routes())
         // Pages for people.

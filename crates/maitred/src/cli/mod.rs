@@ -2,6 +2,7 @@
 
 pub mod check;
 mod client;
+pub mod clock;
 pub mod completions;
 pub mod export;
 pub mod failure;
@@ -38,6 +39,9 @@ enum Command {
     /// Make, list and revoke API keys
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Confirm the clock of a running server
+    #[command(subcommand)]
+    Clock(clock::Clock),
     /// Print the OpenAPI document
     Openapi(openapi::OpenApi),
     /// Measure a running server, fill it, or check what it has kept
@@ -55,6 +59,7 @@ pub fn run() -> ExitCode {
         Command::Export(export) => export.run(),
         Command::Import(import) => import.run(),
         Command::Keys(keys) => keys.run(),
+        Command::Clock(clock) => clock.run(),
         Command::Openapi(openapi) => openapi.run(),
         Command::Load(load) => Ok(load::run(&load)),
         Command::Completions(completions) => completions.run(),

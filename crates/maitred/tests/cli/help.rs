@@ -14,6 +14,7 @@ fn every_command_has_examples_in_its_help() {
         &["keys", "create"],
         &["keys", "list"],
         &["keys", "revoke"],
+        &["clock", "confirm"],
         &["openapi"],
         &["load", "appointments"],
         &["completions"],

@@ -1,6 +1,7 @@
 //! The program as a shell sees it: arguments, output, exit statuses, signals.
 
 mod check;
+mod clock;
 mod config;
 mod help;
 mod keys;

@@ -8,6 +8,7 @@ mod appointments;
 mod batch;
 mod changes;
 mod client;
+mod clock;
 mod docs;
 mod operation;
 mod router;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use maitred::assemble::Node;
 use maitred::config::Storage;
@@ -11,6 +11,7 @@ use maitred::{router, serve};
 use maitred_booking::app::{Access, App};
 use maitred_booking::tenants::{self, Role};
 use maitred_core::{Actor, Ids, TenantNumber, Timestamp};
+use maitred_engine::clock::{Clock, SystemClock};
 use maitred_web::auth::ApiKey;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -46,19 +47,31 @@ impl Server {
 
     /// A server that demands keys, with a tenant `salon`. Requests carry an admin's key.
     pub(crate) fn with_keys() -> Self {
-        let mut server = Server::start(Access::Keys);
-        server.key = Some(server.make_key(None, Role::Admin));
-        server.tenant("salon");
-        server
+        Server::start(Access::Keys).keyed()
+    }
+
+    /// The same as [`Server::with_keys`], by another clock than the machine's.
+    pub(crate) fn with_keys_by(clock: Arc<dyn Clock>) -> Self {
+        Server::start_by(clock, Access::Keys).keyed()
+    }
+
+    fn keyed(mut self) -> Self {
+        self.key = Some(self.make_key(None, Role::Admin));
+        self.tenant("salon");
+        self
     }
 
     fn start(access: Access) -> Self {
+        Server::start_by(Arc::new(SystemClock::default()), access)
+    }
+
+    fn start_by(clock: Arc<dyn Clock>, access: Access) -> Self {
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let dir =
             PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("it-{}-{number}", std::process::id()));
         let storage = Storage { segment_bytes: 4 << 20, ..Storage::default() };
-        let node = Node::start_with(&dir, &storage).expect("a fresh folder");
+        let node = Node::start_by(clock, &dir, &storage).expect("a fresh folder");
         let app = node.app(access, "default").expect("a folder that can be written");
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.expect("a runtime");
