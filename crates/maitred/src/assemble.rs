@@ -9,7 +9,7 @@ use maitred_booking::app::{Access, App};
 use maitred_core::{PartitionId, Timestamp};
 use maitred_engine::batch::GENESIS;
 use maitred_engine::clock::{Clock, SystemClock};
-use maitred_engine::engine::{Engine, Parts, Threads};
+use maitred_engine::engine::{Bounds, Engine, Parts, Threads};
 use maitred_engine::log::LogError;
 use maitred_engine::overlay::Overlay;
 use maitred_engine::publish::Published;
@@ -120,16 +120,21 @@ impl Node {
         let started = Started { log: opened.report, log_took, view, view_took: recovering.elapsed() };
 
         let behind = log_bytes_behind_snapshot(&folder.log_disk()?, &snapshots, storage.segment_bytes);
-        let (engine, threads) = Engine::start(Parts {
-            domain,
-            log: opened.log,
-            store,
-            published,
-            clock,
-            partition: PARTITION,
-            seed: random().map(u128::from_le_bytes)?,
-            on_broken: Box::new(exit),
-        });
+        let overlay_bytes_max = usize::try_from(storage.overlay_bytes).unwrap_or(usize::MAX);
+        let bounds = Bounds { overlay_bytes_max, ..Bounds::default() };
+        let (engine, threads) = Engine::start_within(
+            bounds,
+            Parts {
+                domain,
+                log: opened.log,
+                store,
+                published,
+                clock,
+                partition: PARTITION,
+                seed: random().map(u128::from_le_bytes)?,
+                on_broken: Box::new(exit),
+            },
+        );
         let keeper = Keeper::start(opened.preparer, exit);
         let schedule = Schedule::new(storage.snapshot_log_bytes, behind);
         let snapshotter = Snapshotter::start(engine.clone(), snapshots, schedule);

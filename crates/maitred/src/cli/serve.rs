@@ -14,7 +14,7 @@ use tower::Layer as _;
 use super::failure::{Done, Failure};
 use super::logging;
 use crate::assemble::Node;
-use crate::config::{Config, Flags};
+use crate::config::{Config, Flags, Limits};
 use crate::gate::Gate;
 use crate::{demo, router, serve};
 
@@ -72,8 +72,8 @@ impl Serve {
             }
             app.readiness().ready();
             println!("listening on http://{address}");
-            let delay = Duration::from_secs(config.limits.stop_delay_seconds);
-            serve_until_stopped(listener, service, (gate, app.readiness().clone()), signals, delay).await;
+            let life = (gate, app.readiness().clone());
+            serve_until_stopped(listener, service, life, signals, &config.limits).await;
             Ok::<_, Failure>(())
         });
         drop(app);
@@ -121,15 +121,16 @@ fn bind(address: SocketAddr) -> Result<TcpSocket, Failure> {
     })
 }
 
-/// Serves until a signal; then not ready, after `delay` no new work and the end of streams, and the end of all once
+/// Serves until a signal; then not ready, after the delay no new work and the end of streams, and the end of all once
 /// open requests are done.
 async fn serve_until_stopped(
     listener: TcpListener,
     service: impl serve::Http,
     (gate, readiness): (Gate, Readiness),
     mut signals: Signals,
-    delay: Duration,
+    limits: &Limits,
 ) {
+    let delay = Duration::from_secs(limits.stop_delay_seconds);
     let stop = async move {
         signals.next().await;
         tracing::info!("stopping: open requests are finished; a second signal stops at once");
@@ -139,7 +140,7 @@ async fn serve_until_stopped(
         gate.close();
         readiness.drain();
     };
-    serve::serve(listener, service, stop).await;
+    serve::serve_within(limits.of_socket(), listener, service, stop).await;
 }
 
 async fn at_once(mut signals: Signals) {

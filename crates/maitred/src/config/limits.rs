@@ -1,8 +1,11 @@
 //! The bounds of requests, and of a stop.
 
-use maitred_web::limits::{BATCH_BODY_BYTES_MAX, BODY_BYTES_MAX, REQUEST_TIMEOUT};
+use std::time::Duration;
+
+use maitred_web::limits::{BATCH_BODY_BYTES_MAX, BODY_BYTES_MAX, HEADER_BYTES_MAX, REQUEST_TIMEOUT};
 
 use super::settings;
+use crate::serve::{Bounds, CONNECTIONS_MAX, DRAIN_TIMEOUT};
 use crate::transfer_http::IMPORT_BODY_BYTES_MAX;
 
 settings! {
@@ -19,7 +22,24 @@ settings! {
         /// Time until the answer to a request begins; over it 408 [default: 10]
         request_seconds: u64 = REQUEST_TIMEOUT.as_secs(), "request-seconds" "MAITRED_REQUEST_SECONDS"
             [value_name = "SECONDS"];
+        /// Largest head of a request, in bytes, at least 8192; over it 431 [default: 16384]
+        header_bytes: u64 = HEADER_BYTES_MAX as u64, "header-bytes" "MAITRED_HEADER_BYTES" [value_name = "BYTES"];
+        /// Most connections at once; further ones wait to be accepted [default: 16384]
+        connections: u64 = CONNECTIONS_MAX as u64, "connections" "MAITRED_CONNECTIONS" [value_name = "COUNT"];
         /// Time between being not ready and refusing new requests, for a load balancer to notice [default: 0]
         stop_delay_seconds: u64 = 0, "stop-delay-seconds" "MAITRED_STOP_DELAY_SECONDS" [value_name = "SECONDS"];
+        /// Time that open requests have to finish at a stop; then they are cut off [default: 15]
+        drain_seconds: u64 = DRAIN_TIMEOUT.as_secs(), "drain-seconds" "MAITRED_DRAIN_SECONDS" [value_name = "SECONDS"];
+    }
+}
+
+impl Limits {
+    /// The bounds of the socket among them.
+    pub fn of_socket(&self) -> Bounds {
+        Bounds {
+            connections_max: usize::try_from(self.connections).unwrap_or(usize::MAX),
+            header_bytes_max: usize::try_from(self.header_bytes).unwrap_or(usize::MAX),
+            drain_timeout: Duration::from_secs(self.drain_seconds),
+        }
     }
 }

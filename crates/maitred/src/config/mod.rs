@@ -18,6 +18,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use maitred_engine::overlay::LAYER_BYTES_MAX;
 use serde::Deserialize;
 
 pub use limits::{Limits, LimitsLayer};
@@ -91,7 +92,7 @@ pub enum ConfigError {
         reason: String,
     },
     /// A value is out of range.
-    #[error("{key}: {value} is not between {} and {}", .range.start(), .range.end())]
+    #[error("{key}: {value} is not between {} and {}; choose a value in this range", .range.start(), .range.end())]
     Range {
         /// The key.
         key: &'static str,
@@ -141,11 +142,15 @@ impl Config {
             ("limits.batch_body_bytes", limits.batch_body_bytes, 1_024..=GIB),
             ("limits.import_body_bytes", limits.import_body_bytes, 1_024..=1_024 * GIB),
             ("limits.request_seconds", limits.request_seconds, 1..=DAY),
+            ("limits.header_bytes", limits.header_bytes, 8_192..=1_024 * 1_024),
+            ("limits.connections", limits.connections, 1..=1_024 * 1_024),
             ("limits.stop_delay_seconds", limits.stop_delay_seconds, 0..=DAY),
+            ("limits.drain_seconds", limits.drain_seconds, 0..=DAY),
             ("storage.segment_bytes", storage.segment_bytes, 64 * 1_024..=GIB),
             ("storage.free_bytes", storage.free_bytes, 0..=1_024 * GIB),
             ("storage.snapshot_log_bytes", storage.snapshot_log_bytes, 0..=1_024 * GIB),
             ("storage.view_bytes", storage.view_bytes, 16 * 1_024 * 1_024..=64 * 1_024 * GIB),
+            ("storage.overlay_bytes", storage.overlay_bytes, 2 * LAYER_BYTES_MAX as u64..=64 * GIB),
         ] {
             if !range.contains(&value) {
                 return Err(ConfigError::Range { key, value, range });

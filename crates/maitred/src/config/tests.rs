@@ -103,6 +103,13 @@ fn what_cannot_be_is_refused_and_the_key_is_named() {
         ("listen = \"127.0.0.1:80\"", "unknown field `listen`"),
         ("[limits]\n\nrequest_seconds = \"ten\"", "limits.request_seconds: "),
         ("[limits]\nrequest_seconds = 0", "limits.request_seconds: 0 is not between 1 and 86400"),
+        ("[limits]\nheader_bytes = 4096", "limits.header_bytes: 4096 is not between 8192 and 1048576"),
+        ("[limits]\nconnections = 0", "limits.connections: 0 is not between 1 and 1048576"),
+        ("[limits]\ndrain_seconds = 86401", "limits.drain_seconds: 86401 is not between 0 and 86400"),
+        (
+            "[storage]\noverlay_bytes = 1048576",
+            "storage.overlay_bytes: 1048576 is not between 16777216 and 68719476736; choose a value in this range",
+        ),
         ("[server]\nlisten = \"localhost\"", "server.listen: "),
         ("[server]\nlisten = \"0.0.0.0:80\"", "server.listen: 0.0.0.0:80 is not a loopback address"),
         ("[server]\ndefault_tenant = \" \"", "server.default_tenant: "),

@@ -1,5 +1,7 @@
 //! Starting, stopping, and being killed.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -157,4 +159,54 @@ fn what_was_acknowledged_survives_a_kill() {
     server.stop();
     let data = data.display().to_string();
     assert!(run(&["check", "--data", &data]).succeeds().stdout.ends_with("all is well\n"));
+}
+
+/// Sends this on a connection of its own, and waits for the status of the answer; `None` where none comes.
+fn status(stream: &mut TcpStream, request: &str) -> Option<String> {
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut line = [0; 12];
+    stream.read_exact(&mut line).ok()?;
+    Some(String::from_utf8_lossy(&line[9..]).into_owned())
+}
+
+#[test]
+fn heads_and_connections_are_as_many_as_is_set() {
+    let folder = Folder::new();
+    let server = Server::start(&folder.path("data"), &["--header-bytes", "65536", "--connections", "1"]);
+    let head = |bytes: usize| {
+        format!("GET /health HTTP/1.1\r\nHost: {}\r\nX-Fill: {}\r\n\r\n", server.address, "x".repeat(bytes))
+    };
+    let connect = || {
+        let stream = TcpStream::connect(server.address).expect("the system takes connections");
+        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
+        stream
+    };
+    let mut first = connect();
+    assert_eq!(status(&mut first, &head(40_000)).as_deref(), Some("200"), "the default is 16 KiB");
+    let mut second = connect();
+    second.set_read_timeout(Some(Duration::from_millis(200))).expect("a timeout");
+    assert_eq!(status(&mut second, &head(0)), None, "it waits to be accepted");
+    drop(first);
+    second.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
+    let mut line = [0; 12];
+    second.read_exact(&mut line).expect("its turn has come");
+    assert!(line.ends_with(b"200"));
+    drop(second);
+    assert_eq!(status(&mut connect(), &head(200_000)).as_deref(), Some("431"));
+}
+
+#[test]
+fn a_request_that_does_not_end_is_cut_off_after_the_time_that_is_set() {
+    let folder = Folder::new();
+    let server = Server::start_with(
+        &["serve", "--demo", "--listen", "127.0.0.1:0", "--data", &folder.arg("data")],
+        &[("MAITRED_DRAIN_SECONDS", "0"), ("MAITRED_OVERLAY_BYTES", "16777216")],
+    );
+    let mut stream = TcpStream::connect(server.address).expect("it listens");
+    let head = "PUT /v1/tenants/demo/appointments/a HTTP/1.1\r\nContent-Type: application/json\r\n";
+    let open =
+        format!("{head}Host: {}\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n", server.address);
+    assert_eq!(status(&mut stream, &open).as_deref(), Some("100"), "the handler waits for the body");
+    let errors = server.stop();
+    assert!(errors.contains("requests were still open when the server stopped"), "{errors}");
 }
