@@ -126,11 +126,13 @@ impl Create {
                 (id.to_string(), secret.reveal().to_owned())
             }
             Place::Server(client) => {
-                let body = json!({ "name": self.name, "role": self.role.as_str() });
+                let mut body = json!({ "name": self.name });
+                if self.tenant.is_some() {
+                    body["role"] = self.role.as_str().into(); // the server's own keys have one role
+                }
                 let answer = ask(&client, Method::POST, &keys_path(self.tenant.as_deref())?, Some(&body))?;
                 let text = |name: &str| answer.get(name).and_then(Value::as_str).map(str::to_owned);
-                let secret = text("secret").or_else(|| text("key"));
-                let secret = secret.ok_or_else(|| Failure::unable("the answer has no secret"))?;
+                let secret = text("secret").ok_or_else(|| Failure::unable("the answer has no secret"))?;
                 (text("id").unwrap_or_default(), secret)
             }
         };

@@ -1,6 +1,6 @@
 //! Keys: made, listed, revoked, and what they open.
 
-use crate::program::{Folder, Server, run};
+use crate::program::{Folder, Server, run, run_with};
 
 /// What a key is answered when it asks for a tenant that is not there: 404 if it is valid.
 fn status(server: &Server, key: &str) -> u16 {
@@ -66,4 +66,31 @@ fn what_makes_no_sense_is_refused() {
     run(&["keys", "list", "--data", &data, "--url", "http://127.0.0.1:1"]).fails(2, &["--url"]);
     run(&["keys", "list", "--url", "http://127.0.0.1:1"])
         .fails(3, &["cannot reach http://127.0.0.1:1", "--data"]);
+}
+
+#[test]
+fn keys_are_made_listed_and_revoked_at_a_running_server() {
+    let folder = Folder::new();
+    Server::start(&folder.path("data"), &["--demo"]).stop();
+    let first = run(&["keys", "create", "--role", "admin", "--data", &folder.arg("data")]).succeeds().stdout;
+    let server = Server::start(&folder.path("data"), &["--auth"]);
+    let url = server.url();
+    let keys = |key: &str, args: &[&str]| {
+        run_with(&[&["keys"][..], args, &["--url", &url]].concat(), &[("MAITRED_KEY", key.trim_end())])
+    };
+    let admin = keys(&first, &["create", "--role", "admin", "--name", "second"]).succeeds().stdout;
+    assert_eq!(status(&server, admin.trim_end()), 404);
+    let owner = keys(&admin, &["create", "--role", "owner", "--tenant", "demo"]).succeeds().stdout;
+    let pushes = keys(&owner, &["create", "--role", "integration", "--tenant", "demo"]).succeeds();
+    assert!(pushes.stderr.contains("with the role integration") && pushes.stdout.starts_with("mk_"));
+    keys(&owner, &["create", "--role", "admin"]).fails(3, &["(forbidden)"]);
+    keys(&pushes.stdout, &["create", "--role", "owner", "--tenant", "demo"]).fails(3, &["(forbidden)"]);
+    keys(&admin, &["create", "--role", "owner", "--tenant", "none"]).fails(3, &["(tenant-not-found)"]);
+
+    assert_eq!(keys(&admin, &["list"]).succeeds().stdout.lines().count(), 2);
+    let listed = keys(&owner, &["list", "--tenant", "demo"]).succeeds().stdout;
+    let id = listed.lines().find(|line| line.contains("integration")).and_then(|line| line.split(' ').next());
+    keys(&owner, &["revoke", id.expect("an id"), "--tenant", "demo"]).succeeds();
+    assert_eq!(status(&server, pushes.stdout.trim_end()), 401);
+    assert!(keys(&owner, &["list", "--tenant", "demo"]).succeeds().stdout.contains("revoked"));
 }

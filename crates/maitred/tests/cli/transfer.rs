@@ -1,6 +1,6 @@
 //! `export` and `import`, on folders and at servers.
 
-use crate::program::{Folder, Server, run};
+use crate::program::{Folder, Server, run, run_with};
 
 /// A folder with the demo data and some more, whose server is stopped.
 fn filled(folder: &Folder) -> String {
@@ -56,6 +56,33 @@ fn a_running_server_gives_and_takes_the_same() {
     assert_eq!(ran.stdout, format!("{} lines imported, 1 were there already, 0 refused\n", lines - 1));
     copy.stop();
     assert!(export(&folder.arg("copy")) == exported);
+}
+
+#[test]
+fn an_import_makes_the_tenant_at_a_server_that_demands_keys() {
+    let folder = Folder::new();
+    let exported = export(&filled(&folder));
+    let file = folder.write("demo.ndjson", &exported);
+    let copy = folder.arg("copy");
+    let admin = run(&["keys", "create", "--role", "admin", "--data", &copy]).succeeds().stdout;
+    let server = Server::start(&folder.path("copy"), &["--auth"]);
+    let url = server.url();
+    let with = |key: &str, args: &[&str]| {
+        run_with(&[args, &["--url", &url]].concat(), &[("MAITRED_KEY", key.trim_end())])
+    };
+    run(&["import", &file, "--url", &url]).fails(3, &["(unauthenticated)"]);
+    let ran = with(&admin, &["import", &file]).succeeds();
+    let lines = exported.lines().count() - 1;
+    assert!(ran.stdout.ends_with(" were there already, 0 refused\n"), "{}", ran.stdout);
+    let again = with(&admin, &["import", &file]).succeeds();
+    assert_eq!(again.stdout, format!("0 lines imported, {lines} were there already, 0 refused\n"));
+    assert!(with(&admin, &["export", "--tenant", "demo"]).succeeds().stdout == exported);
+
+    // An owner imports into the tenant that is there, and makes no other.
+    let make = ["keys", "create", "--role", "owner", "--tenant", "demo"];
+    let owner = with(&admin, &make).succeeds().stdout;
+    with(&owner, &["import", &file]).succeeds();
+    with(&owner, &["import", &file, "--tenant", "other"]).fails(3, &["(forbidden)"]);
 }
 
 #[test]
