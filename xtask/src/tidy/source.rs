@@ -16,10 +16,6 @@ const LONG: &[(&str, &str)] = &[
     ),
     ("crates/booking/src/appointments/tests.rs", "rows of one table: every answer the domain gives"),
     ("crates/booking/src/tenants/tests.rs", "rows of one table: every answer the domain gives"),
-    (
-        "crates/maitred/src/cli/load/appointments.rs",
-        "one load: its options, its requests and how it judges answers",
-    ),
     ("sim/src/world.rs", "one state machine: the node, its clients and what befalls them share every field"),
 ];
 

@@ -3,24 +3,18 @@
 //! Invariant: request number `n` of a scenario is always the same bytes, so that a later run can update, read or
 //! collide with what an earlier one has written.
 
-use std::fmt;
-use std::str::FromStr;
-
-use clap::ValueEnum;
-
 use super::LoadError;
 use super::acknowledged::Acknowledged;
 use super::answer::Answer;
 use super::generator::Workload;
 use super::judge;
+use super::mix::{Kind, Mix};
 use super::records::{
     CREATED_AT_MILLIS, KeyOrder, RECORDS_MAX, Records, Span, push_number, push_timestamp, scramble,
 };
 use super::tally::{Outcome, Outcomes};
-use super::target::{RequestTemplate, Target};
+use super::target::{RequestTemplate, TENANT_DEFAULT, Target};
 
-/// Sum of the weights of a mix.
-const WEIGHT_MAX: usize = 1000;
 /// Items of a batch: the server's limit.
 pub(super) const BATCH_ITEMS_MAX: u64 = 10_000;
 /// A revision is a day later than the one before.
@@ -31,113 +25,6 @@ const WITHIN_SLOT_MILLIS: i64 = 60 * 1000;
 const RECORD_BYTES_MAX: usize = 16 * 1024;
 /// Bytes of a batch's answer that are looked at, per item.
 const BATCH_ITEM_BYTES_MAX: usize = 4 * 1024;
-
-/// A kind of request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Kind {
-    /// PUT of distinct new ids on distinct free times.
-    Upsert,
-    /// PUT of existing ids with a later `updated_at`.
-    Update,
-    /// PUT of new ids on times that are taken.
-    Conflict,
-    /// PUT of existing ids with an old `updated_at`.
-    Stale,
-    /// GET of one existing id.
-    Get,
-    /// GET of the list of what covers an instant.
-    At,
-    /// GET of the list of a chair's day.
-    List,
-    /// POST of many new ids at once.
-    Batch,
-    /// POST of new ids to the drop-in route of Sesami's clients.
-    Sesami,
-}
-
-/// Kinds of requests and their weights.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mix {
-    /// Each kind as many times as its weight says.
-    deck: Vec<Kind>,
-}
-
-impl FromStr for Mix {
-    type Err = String;
-
-    /// Reads `get` or `get=9,upsert=1`.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let mut deck = Vec::new();
-        for part in text.split(',') {
-            let (name, weight) = part.split_once('=').unwrap_or((part, "1"));
-            let kind = Kind::from_str(name.trim(), false).map_err(|_| {
-                let names: Vec<_> = Kind::value_variants().iter().map(ToString::to_string).collect();
-                format!("{name} is none of {}", names.join(", "))
-            })?;
-            let weight: usize =
-                weight.trim().parse().map_err(|_| format!("{part}: the weight is no number"))?;
-            if weight == 0 || deck.len() + weight > WEIGHT_MAX {
-                return Err(format!("weights are 1 or more, and at most {WEIGHT_MAX} together"));
-            }
-            deck.extend(std::iter::repeat_n(kind, weight));
-        }
-        Ok(Mix { deck })
-    }
-}
-
-impl From<Kind> for Mix {
-    fn from(kind: Kind) -> Self {
-        Mix { deck: vec![kind] }
-    }
-}
-
-impl fmt::Display for Mix {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, run) in self.deck.chunk_by(|one, other| one == other).enumerate() {
-            let separator = if number == 0 { "" } else { "," };
-            let weight = if run.len() == self.deck.len() { String::new() } else { format!("={}", run.len()) };
-            write!(f, "{separator}{}{weight}", run[0])?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.to_possible_value().as_ref().map_or("", |value| value.get_name()))
-    }
-}
-
-impl Mix {
-    fn has(&self, kind: Kind) -> bool {
-        self.deck.contains(&kind)
-    }
-
-    /// Whether every answer is of one appointment and tells its version.
-    pub(super) fn only_single_writes(&self) -> bool {
-        self.deck
-            .iter()
-            .all(|kind| matches!(kind, Kind::Upsert | Kind::Update | Kind::Conflict | Kind::Stale))
-    }
-
-    /// The outcomes that its answers ought to have, where the records exist as they should.
-    pub(super) fn expected(&self, revision: Option<u32>) -> Vec<Outcome> {
-        let mut expected = Vec::new();
-        for kind in Kind::value_variants().iter().filter(|kind| self.has(**kind)) {
-            expected.extend(match kind {
-                Kind::Upsert | Kind::Batch if revision.unwrap_or(0) > 0 => {
-                    vec![Outcome::Created, Outcome::Updated]
-                }
-                Kind::Upsert | Kind::Batch | Kind::Sesami => vec![Outcome::Created],
-                Kind::Update => vec![Outcome::Updated],
-                Kind::Conflict => vec![Outcome::Conflict],
-                Kind::Stale => vec![Outcome::IgnoredStale],
-                Kind::Get | Kind::At | Kind::List => vec![Outcome::Found],
-            });
-        }
-        expected
-    }
-}
 
 /// Which records a load touches, and how.
 #[derive(Debug, Clone, clap::Args)]
@@ -177,6 +64,8 @@ pub(super) struct Appointments {
     /// New records end here; 0: never.
     pub(super) new_records_max: u64,
     pub(super) acknowledged: Option<Acknowledged>,
+    /// The organisation that requests to Sesami's route name; none for the server's default tenant.
+    pub(super) org: Option<String>,
     pub(super) routes: Routes,
 }
 
@@ -206,6 +95,7 @@ impl Appointments {
             batch_items: 1,
             new_records_max: 0,
             acknowledged: None,
+            org: (target.tenant != TENANT_DEFAULT).then(|| target.tenant.clone()),
             routes: Routes {
                 put: target.tenant_request("PUT", "appointments/")?,
                 get: target.tenant_request("GET", "appointments/")?,
@@ -280,6 +170,10 @@ impl Appointments {
         let Span { starts_at, ends_at } = self.records.shared_span(record);
         out.extend_from_slice(b"{\"id\":\"");
         out.extend_from_slice(&self.records.external_id(record));
+        if let Some(org) = &self.org {
+            out.extend_from_slice(b"\",\"orgId\":\"");
+            out.extend_from_slice(org.as_bytes()); // a slug, so there is nothing to escape
+        }
         push_instant(out, b"\",\"start\":\"", starts_at);
         push_instant(out, b"\",\"end\":\"", ends_at);
         push_instant(out, b"\",\"createdAt\":\"", CREATED_AT_MILLIS);
@@ -481,7 +375,8 @@ mod tests {
         let (path, body) = request(&load("sesami"), 0);
         assert_eq!(path, "/api/appointments");
         let names: Vec<_> = body.as_object().unwrap().keys().cloned().collect();
-        assert_eq!(names, ["createdAt", "end", "id", "start", "updatedAt"]);
+        assert_eq!(names, ["createdAt", "end", "id", "orgId", "start", "updatedAt"]);
+        assert_eq!(body["orgId"], "t", "it goes to the tenant that is named");
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod client;
 mod display;
 mod generator;
 mod judge;
+mod mix;
 mod records;
 mod report;
 mod schedule;
@@ -24,10 +25,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::acknowledged::{Acknowledged, Verification};
+pub use self::appointments::Data;
 use self::appointments::{Appointments, BATCH_ITEMS_MAX};
-pub use self::appointments::{Data, Kind, Mix};
 use self::display::Display;
 use self::generator::{Plan, Workload};
+pub use self::mix::{Kind, Mix};
 pub use self::records::KeyOrder;
 use self::report::Report;
 pub use self::tally::Outcome;
@@ -100,7 +102,7 @@ pub struct LoadAppointments {
     /// Kind of requests, or several with weights: `get=9,upsert=1`. Kinds: upsert (new ids on free times), update
     /// (existing ids, later `updated_at`), conflict (new ids on taken times), stale (existing ids, old
     /// `updated_at`), get (one id), at (what covers an instant), list (a chair's day), batch (many new ids at once),
-    /// sesami (new ids on the drop-in route of Sesami's clients)
+    /// sesami (new ids on the drop-in route of Sesami's clients, with the tenant as `orgId`)
     #[arg(long, default_value = "upsert", value_name = "KIND[=WEIGHT],…")]
     pub mix: Mix,
 

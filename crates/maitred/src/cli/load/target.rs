@@ -5,6 +5,9 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use super::LoadError;
 use super::records::push_number;
 
+/// The tenant that drop-in requests mean which name none, unless the server is told another.
+pub(super) const TENANT_DEFAULT: &str = "default";
+
 /// Where the server is and who asks.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Target {
@@ -13,7 +16,7 @@ pub struct Target {
     pub url: String,
 
     /// Tenant whose data is written and read
-    #[arg(long, default_value = "default", value_name = "SLUG")]
+    #[arg(long, default_value = TENANT_DEFAULT, value_name = "SLUG")]
     pub tenant: String,
 
     /// API key (`mk_…`), where the server asks for one
