@@ -3,8 +3,10 @@
 mod check;
 mod clock;
 mod config;
+mod guide;
 mod help;
 mod keys;
+mod load;
 mod program;
 mod serve;
 mod transfer;
