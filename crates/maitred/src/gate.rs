@@ -34,7 +34,9 @@ impl Gate {
     }
 
     /// The gate as a layer around everything.
-    pub fn guard(&self) -> Guard<impl Fn(&mut Request) -> Result<(), Problem> + Clone + Send + Sync + 'static> {
+    pub fn guard(
+        &self,
+    ) -> Guard<impl Fn(&mut Request) -> Result<(), Problem> + Clone + Send + Sync + 'static> {
         let gate = self.clone();
         Guard::new(move |request: &mut Request| {
             if gate.admits(request.uri().path()) {

@@ -69,9 +69,8 @@ pub fn with_limits(app: &App, limits: &Limits) -> (Router, utoipa::openapi::Open
         // Pages for people.
         .pages(docs::pages());
     let (routes, document) = routes.finish(&requests);
-    let mut routes = routes
-        .fallback(problem::path_unknown)
-        .method_not_allowed_fallback(problem::method_not_allowed);
+    let mut routes =
+        routes.fallback(problem::path_unknown).method_not_allowed_fallback(problem::method_not_allowed);
     if limits.body_bytes != default.body_bytes {
         routes = routes.layer(Extension(BodyBytesMax(limits.body_bytes as usize)));
     }

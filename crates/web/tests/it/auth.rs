@@ -284,8 +284,7 @@ fn an_open_server_refuses_other_hosts_and_origins() {
 
 #[tokio::test]
 async fn the_guard_stands_before_the_routes() {
-    let router =
-        Router::new().route("/", get(async || "secret")).layer(Guard::new(loopback_only));
+    let router = Router::new().route("/", get(async || "secret")).layer(Guard::new(loopback_only));
     let request = |host: &str| Request::get("/").header("host", host).body(Body::empty()).expect("a request");
     assert_eq!(send(&router, request("localhost:1")).await.body, "secret");
     assert_eq!(send(&router, request("evil.example")).await.problem(), (403, "not-loopback".into()));
