@@ -3,6 +3,8 @@
 //!
 //! Two runs of a seed are byte-equal. A failure prints its seed; `just sim-seed SEED` runs it again.
 //!
+//! [`side_effects`] is a smaller world, in which timers and consumers run.
+//!
 //! Next: [`world`] for what happens, [`model`] for what should have, [`disk`] for what may go wrong.
 
 pub mod clock;
@@ -13,4 +15,5 @@ pub mod operation;
 pub mod random;
 pub mod report;
 pub mod sabotage;
+pub mod side_effects;
 pub mod world;

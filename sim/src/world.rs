@@ -881,6 +881,6 @@ fn asked(queued: &Queued<Rules>) -> Asked {
             idempotency: envelope.idempotency,
             command: command.clone(),
         })),
-        maitred_booking::Command::Tenants(_) => Asked::Tenant(0),
+        _ => Asked::Tenant(0),
     }
 }

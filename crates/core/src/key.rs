@@ -39,6 +39,8 @@ pub enum Table {
     Counter = 11,
     /// `tenant index parts…` → what it leads to: further ways to find records.
     Index = 12,
+    /// `tenant consumer parts…` → how far a consumer is, and what it could not deal with.
+    Consumer = 20,
 }
 
 /// A key under construction, or whole. Holds at most [`KEY_BYTES_MAX`] bytes inline.

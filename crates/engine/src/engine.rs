@@ -16,15 +16,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use maitred_core::{Domain, PartitionId, Position, Seq};
+use maitred_core::{Domain, PartitionId, Position, Seq, Timestamp};
 use tokio::sync::watch;
 
 use crate::{
     Answer, AnswerOf, Envelope, Unavailable,
     clock::{Clock, ClockGuard, Confirmed},
     committer::{Committed, Committer},
+    consumers,
     flusher::Flusher,
-    log::{Log, LogError},
+    log::{Log, LogError, LogReader},
     overlay::{LAYER_BYTES_MAX, OVERLAY_BYTES_MAX},
     publish::{Published, Shared},
     queue::{Pending, QUEUE_BYTES_MAX, QUEUE_WAIT_MAX, Queue, Queued, RETRY_AFTER},
@@ -117,6 +118,8 @@ struct Inner<D: Domain> {
     queue: Queue<D>,
     shared: Arc<Shared>,
     store: Arc<dyn Store>,
+    log: Arc<dyn LogReader>,
+    consumers: Mutex<Vec<Arc<consumers::Status>>>,
     clock: Arc<dyn Clock>,
     guard: Mutex<ClockGuard>,
     partition: PartitionId,
@@ -189,6 +192,8 @@ impl<D: Domain> Engine<D> {
             queue: Queue::new(bounds.queue_bytes_max, bounds.queue_wait_max),
             shared: Arc::clone(&shared),
             store: Arc::clone(&store),
+            log: log.reader(),
+            consumers: Mutex::default(),
             guard: Mutex::new(ClockGuard::new(&*clock)),
             clock,
             partition,
@@ -294,8 +299,41 @@ impl<D: Domain> Engine<D> {
     }
 
     /// The time now, by the engine's wall clock.
-    pub fn now(&self) -> maitred_core::Timestamp {
+    pub fn now(&self) -> Timestamp {
         self.0.clock.wall()
+    }
+
+    /// The log's time: the wall clock, but never before `last`, its last batch's timestamp. `None` while the
+    /// wall clock is suspect.
+    pub(crate) fn log_time(&self, last: Timestamp) -> Option<Timestamp> {
+        let mut guard = self.0.guard.lock().expect("nobody panics while holding the clock guard");
+        guard.read(&*self.0.clock).map(|wall| wall.max(last))
+    }
+
+    pub(crate) fn monotonic(&self) -> Duration {
+        self.0.clock.monotonic()
+    }
+
+    pub(crate) fn domain(&self) -> &Arc<D> {
+        &self.0.domain
+    }
+
+    /// The log, to be read; of it only what is published is anybody's business.
+    pub(crate) fn log(&self) -> &Arc<dyn LogReader> {
+        &self.0.log
+    }
+
+    /// How far the consumers are, in the order in which they were started.
+    pub fn consumers(&self) -> Vec<Arc<consumers::Status>> {
+        self.0.consumers.lock().expect("nobody panics while holding it").clone()
+    }
+
+    pub(crate) fn add_consumer(&self, name: &'static str) -> Arc<consumers::Status> {
+        let status = Arc::new(consumers::Status::new(name));
+        let mut consumers = self.0.consumers.lock().expect("nobody panics while holding it");
+        assert!(consumers.iter().all(|other| other.name != name), "two consumers of the name {name}");
+        consumers.push(Arc::clone(&status));
+        status
     }
 
     /// An operator's word that the wall clock is right, after it jumped ahead.

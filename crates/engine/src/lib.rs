@@ -4,14 +4,18 @@
 //! [`log::Log`] and a view's store as [`store::Store`].
 //!
 //! A command's way: [`engine`] (submit) → [`queue`] → [`writer`] (decide) → [`committer`] (append, publish,
-//! answer) → [`flusher`] (into the store). A reader's way: [`view`] over [`overlay`] and [`store`].
+//! answer) → [`flusher`] (into the store). A reader's way: [`view`] over [`overlay`] and [`store`]. What happens
+//! by itself: [`timers`] and [`consumers`], on the threads of [`background`].
 
 pub mod apply;
+pub mod background;
+mod backoff;
 pub mod batch;
 pub mod clock;
 pub mod command;
 pub mod committer;
 pub mod conformance;
+pub mod consumers;
 pub mod engine;
 pub mod flusher;
 pub mod log;
@@ -23,6 +27,8 @@ pub mod recovery;
 pub mod snapshot_file;
 pub mod store;
 pub mod sync;
+pub mod testing;
+pub mod timers;
 pub mod view;
 pub mod view_hash;
 pub mod writer;

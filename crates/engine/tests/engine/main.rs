@@ -6,6 +6,7 @@
 mod toy;
 mod world;
 
+mod background;
 mod commit;
 mod decide;
 mod idempotency;
