@@ -6,12 +6,14 @@
 //! `fact.rs` (what the log keeps), `view.rs` (what can be read) and `tests.rs`.
 //!
 //! Next: [`registry`] for how the domains become one, [`record`], [`name`] and [`slot`] for the tables
-//! they share, [`appointments`] for a domain to read first.
+//! they share, [`appointments`] for a domain to read first, [`background`] for what happens by itself.
 
 pub mod admission;
 pub mod app;
 pub mod appointments;
+pub mod background;
 pub mod changes;
+pub mod consumers;
 pub mod encoding;
 pub mod feed;
 pub mod json;

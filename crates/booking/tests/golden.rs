@@ -8,10 +8,11 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use maitred_booking::appointments::fact::{Details, Imported, ResourceNamed, State};
+use maitred_booking::consumers::{CursorKept, DeadLetterParked};
 use maitred_booking::tenants::fact::KeyState;
 use maitred_booking::tenants::{DropIn, DropIns, Profile, Role};
 use maitred_booking::testing::MemoryView;
-use maitred_booking::{Booking, Fact, VIEW_SCHEMA, appointments, registry, tenants};
+use maitred_booking::{Booking, Fact, VIEW_SCHEMA, appointments, consumers, registry, tenants};
 use maitred_core::{At, Domain, Recorded, TenantNumber, Timestamp};
 use uuid::Uuid;
 
@@ -108,6 +109,21 @@ fn samples() -> Vec<(&'static str, Fact)> {
         ]
         .map(|(name, fact)| (name, Fact::Appointments(fact))),
     );
+    let cursor = CursorKept { consumer: "orders".into(), seq: 1_000, ordinal: u32::MAX };
+    let letter = DeadLetterParked {
+        consumer: "orders".into(),
+        seq: 999,
+        ordinal: 3,
+        decided_at: at(120_000),
+        tenant: 1,
+        key: id(12).as_u128(),
+        attempts: 8,
+        reason: "nobody answers".into(),
+    };
+    samples.extend([
+        ("cursor_kept", Fact::Consumers(consumers::Fact::CursorKept(cursor))),
+        ("dead_letter_parked", Fact::Consumers(consumers::Fact::DeadLetterParked(letter))),
+    ]);
     samples
 }
 
@@ -149,7 +165,7 @@ fn the_view_changes_its_schema_when_it_changes_its_bytes() {
     let mut view = MemoryView::default();
     for (ordinal, (_, fact)) in samples().iter().enumerate() {
         let tenant = match fact {
-            Fact::Tenants(_) => TenantNumber::SYSTEM,
+            Fact::Tenants(_) | Fact::Consumers(_) => TenantNumber::SYSTEM,
             _ => TenantNumber(1),
         };
         let timestamp = Timestamp::from_millis(1_700_000_100_000);

@@ -1,4 +1,5 @@
-//! What a server is made of: data folder → log and store → recovery → engine → handlers' state.
+//! What a server is made of: data folder → log and store → recovery → engine → timers and consumers → handlers'
+//! state.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,7 +7,9 @@ use std::time::{Duration, Instant};
 
 use maitred_booking::Booking;
 use maitred_booking::app::{Access, App};
+use maitred_booking::background::all_consumers;
 use maitred_core::{PartitionId, Timestamp};
+use maitred_engine::background::Background;
 use maitred_engine::batch::GENESIS;
 use maitred_engine::clock::{Clock, SystemClock};
 use maitred_engine::engine::{Bounds, Engine, Parts, Threads};
@@ -38,6 +41,7 @@ pub struct Node {
     /// What the start found and did.
     pub started: Started,
     threads: Threads,
+    background: Background,
     keeper: Keeper,
     snapshotter: Snapshotter,
     folder: DataFolder,
@@ -79,7 +83,7 @@ impl Node {
         Node::start_with(dir, &Storage::default())
     }
 
-    /// Opens the folder, brings the view to the log's tail, and starts the engine.
+    /// Opens the folder, brings the view to the log's tail, and starts the engine with its timers and consumers.
     ///
     /// # Errors
     /// [`StartError`]; nothing was changed but what recovery mends.
@@ -135,10 +139,11 @@ impl Node {
                 on_broken: Box::new(exit),
             },
         );
+        let background = Background::start(&engine, all_consumers(), random().map(u64::from_le_bytes)?);
         let keeper = Keeper::start(opened.preparer, exit);
         let schedule = Schedule::new(storage.snapshot_log_bytes, behind);
         let snapshotter = Snapshotter::start(engine.clone(), snapshots, schedule);
-        Ok(Node { engine, started, threads, keeper, snapshotter, folder })
+        Ok(Node { engine, started, threads, background, keeper, snapshotter, folder })
     }
 
     /// The state of the handlers.
@@ -152,6 +157,7 @@ impl Node {
 
     /// Answers what waits, flushes, and lets go of the folder.
     pub fn stop(self) {
+        self.background.stop();
         self.threads.stop();
         self.keeper.stop();
         self.snapshotter.stop();

@@ -1,0 +1,57 @@
+//! What the product does by itself: its timers and its consumers, as the engine runs them.
+//!
+//! Next: [`crate::consumers`] for what is kept of consumers; `maitred_engine::timers` and
+//! `maitred_engine::consumers` for how they are run.
+
+use std::sync::Arc;
+
+use maitred_core::{ChangeId, Read, TenantNumber, Timestamp};
+use maitred_engine::consumers::{Bookkeeping, Consumer, DeadLetter};
+use maitred_engine::timers::Timed;
+
+use crate::consumers::{self, CursorKept, DeadLetterParked};
+use crate::{Booking, Command};
+
+/// Every consumer of the product. Each has a name of its own.
+pub fn all_consumers() -> Vec<Arc<dyn Consumer<Booking>>> {
+    Vec::new()
+}
+
+impl Timed for Booking {
+    fn next_due(&self, _: &dyn Read) -> Option<Timestamp> {
+        None
+    }
+
+    fn due(&self, _: &dyn Read, _: Timestamp, _: usize) -> Vec<(TenantNumber, Command)> {
+        Vec::new()
+    }
+}
+
+impl Bookkeeping for Booking {
+    fn cursor(&self, view: &dyn Read, consumer: &str) -> ChangeId {
+        consumers::cursor(view, consumer)
+    }
+
+    fn keep_cursor(&self, consumer: &'static str, ChangeId { seq, ordinal }: ChangeId) -> Command {
+        consumers::Command::KeepCursor(CursorKept { consumer: consumer.into(), seq, ordinal }).into()
+    }
+
+    fn park(&self, letter: DeadLetter) -> Command {
+        let DeadLetter { consumer, fact, decided_at, tenant, key, attempts, reason } = letter;
+        consumers::Command::Park(DeadLetterParked {
+            consumer: consumer.into(),
+            seq: fact.seq,
+            ordinal: fact.ordinal,
+            decided_at,
+            tenant: tenant.0,
+            key,
+            attempts,
+            reason,
+        })
+        .into()
+    }
+
+    fn is_bookkeeping(&self, kind: u16) -> bool {
+        consumers::Fact::KINDS.iter().any(|known| known.kind == kind)
+    }
+}
