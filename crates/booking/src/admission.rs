@@ -22,6 +22,7 @@ use maitred_engine::View;
 use maitred_web::auth::{Caller, Credentials, KeyHash, Known, KnownKey, PublicRoutes};
 use maitred_web::{Permission, Problem, Role, problem};
 
+use crate::accounts::token::TenantKeys;
 use crate::app::{Access, App};
 use crate::{record, tenants};
 
@@ -113,6 +114,7 @@ pub struct TenantEntry {
 pub(crate) struct Directory {
     tenants: Remembered<String, TenantEntry>,
     keys: Remembered<[u8; 32], KnownKey>,
+    token_keys: Remembered<TenantNumber, TenantKeys>,
 }
 
 impl App {
@@ -121,6 +123,14 @@ impl App {
         self.directory().tenants.get(self, slug, |view| {
             let profile = tenants::tenant_by_slug(view, slug)?.profile;
             Some(TenantEntry { number: profile.tenant(), public: profile.public })
+        })
+    }
+
+    /// The keys of the tokens of a tenant's users; none of a tenant that is closed.
+    pub(crate) fn token_keys(&self, tenant: TenantNumber) -> Option<TenantKeys> {
+        self.directory().token_keys.get(self, &tenant, |view| {
+            let id = tenants::tenant(view, tenant)?.profile.id;
+            Some(self.accounts().secrets().of(tenant, id))
         })
     }
 
@@ -145,8 +155,8 @@ impl Known for App {
         })
     }
 
-    fn token(&self, _: &str) -> Option<Caller> {
-        None // users come with the flash sales
+    fn token(&self, token: &str) -> Option<Caller> {
+        self.user_of_token(token).map(|user| user.caller())
     }
 }
 

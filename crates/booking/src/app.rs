@@ -11,6 +11,7 @@ use maitred_web::etag::Versions;
 use maitred_web::page::Cursors;
 use maitred_web::{AsOf, AtLeast, Preconditions, Problem, problem};
 
+use crate::accounts::Accounts;
 use crate::admission::Directory;
 use crate::feed::Feeds;
 use crate::readiness::Readiness;
@@ -32,6 +33,7 @@ struct Inner {
     cursors: Cursors,
     access: Access,
     default_tenant: String,
+    accounts: Accounts,
     directory: Directory,
     feeds: Feeds,
     readiness: Readiness,
@@ -51,12 +53,22 @@ impl App {
     pub fn new(
         engine: Engine<Booking>,
         cursor_key: &[u8; 32],
+        accounts: Accounts,
         access: Access,
         default_tenant: impl Into<String>,
     ) -> Self {
         let (cursors, default_tenant) = (Cursors::new(cursor_key), default_tenant.into());
         let (directory, feeds, readiness) = (Directory::default(), Feeds::default(), Readiness::default());
-        App(Arc::new(Inner { engine, cursors, access, default_tenant, directory, feeds, readiness }))
+        App(Arc::new(Inner {
+            engine,
+            cursors,
+            access,
+            default_tenant,
+            accounts,
+            directory,
+            feeds,
+            readiness,
+        }))
     }
 
     /// The engine.
@@ -87,6 +99,11 @@ impl App {
     /// The change feeds that are listened to.
     pub fn feeds(&self) -> &Feeds {
         &self.0.feeds
+    }
+
+    /// What accounts need besides the view.
+    pub fn accounts(&self) -> &Accounts {
+        &self.0.accounts
     }
 
     pub(crate) fn directory(&self) -> &Directory {

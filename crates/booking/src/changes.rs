@@ -18,13 +18,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use crate::accounts::http::UserBody;
 use crate::app::{App, Scope};
 use crate::appointments::http::AppointmentBody;
 use crate::parameters::{PositionHeader, TenantPath};
 use crate::record::{self, Change, Kind};
 use crate::tenants::http::keys::ApiKeyBody;
 use crate::tenants::http::tenants::TenantBody;
-use crate::{appointments, feed, tenants};
+use crate::{accounts, appointments, feed, tenants};
 
 /// A page is cut when its records have about this many bytes, so that no view is held for long.
 const PAGE_BYTES: usize = 256 * 1024;
@@ -38,7 +39,7 @@ pub struct ChangeBody {
     id: String,
     /// When it was decided.
     at: Time,
-    /// The kind of record: `appointment`; in the server's feed `tenant` or `api_key`.
+    /// The kind of record: `appointment` or `user`; in the server's feed `tenant` or `api_key`.
     kind: &'static str,
     /// The record's `id`.
     record_id: Uuid,
@@ -60,6 +61,8 @@ pub enum ChangeData {
     Tenant(TenantBody),
     /// Of the kind `api_key`.
     ApiKey(ApiKeyBody),
+    /// Of the kind `user`.
+    User(UserBody),
 }
 
 impl ChangeBody {
@@ -86,6 +89,10 @@ fn data(view: &View, change: &Change<'_>) -> (Uuid, ChangeData) {
         Kind::Tenant => {
             let found = tenants::view::read(&change.version);
             (found.profile.id, ChangeData::Tenant(found.into()))
+        }
+        Kind::User => {
+            let found = accounts::from_version(view, change.record.tenant, &change.version);
+            (found.account.account.id, ChangeData::User(found.into()))
         }
         Kind::ApiKey => {
             let found = tenants::view::read_api_key(&change.version);

@@ -8,6 +8,7 @@
 //! Next: [`registry`] for how the domains become one, [`record`], [`name`] and [`slot`] for the tables
 //! they share, [`appointments`] for a domain to read first, [`background`] for what happens by itself.
 
+pub mod accounts;
 pub mod admission;
 pub mod app;
 pub mod appointments;

@@ -28,6 +28,8 @@ pub enum Kind {
     ApiKey = 2,
     /// An appointment, by the hash of its external id.
     Appointment = 3,
+    /// A user of a tenant, by their id.
+    User = 4,
 }
 
 impl Kind {
@@ -37,6 +39,7 @@ impl Kind {
             Kind::Tenant => "tenant",
             Kind::ApiKey => "api_key",
             Kind::Appointment => "appointment",
+            Kind::User => "user",
         }
     }
 
@@ -45,6 +48,7 @@ impl Kind {
             1 => Kind::Tenant,
             2 => Kind::ApiKey,
             3 => Kind::Appointment,
+            4 => Kind::User,
             _ => panic!("a view of this build holds no records of kind {number}"),
         }
     }
@@ -94,6 +98,10 @@ pub enum Index {
     ApiKeyBySecret = 1,
     /// Number of the owner, id → nothing: the API keys of a tenant. Kept in the system tenant.
     ApiKeyByOwner = 2,
+    /// Hash of an email → the id of its user.
+    UserByEmail = 3,
+    /// Id of a user → what is personal of them.
+    UserPerson = 4,
 }
 
 impl Index {

@@ -134,6 +134,8 @@ domains! {
     0 Tenants(tenants) facts 1..=99;
     /// Time on a resource, owned by another system.
     1 Appointments(appointments) facts 100..=199;
+    /// The users of a tenant.
+    3 Accounts(accounts) facts 300..=399;
     /// How far the consumers are, and what they could not deal with.
     5 Consumers(consumers) facts 500..=599;
 }

@@ -7,7 +7,7 @@ use maitred_core::{Key, PartitionId, Read, Table, Timestamp, key::Parts};
 use crate::{batch::Hash, log::Tail};
 
 /// The layout of the view's tables. A store of another layout is rebuilt.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 1;
 
 /// How far a store has followed the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

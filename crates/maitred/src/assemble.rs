@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use maitred_booking::Booking;
+use maitred_booking::accounts::Accounts;
+use maitred_booking::accounts::token::Secrets;
 use maitred_booking::app::{Access, App};
 use maitred_booking::background::all_consumers;
 use maitred_core::{PartitionId, Timestamp};
@@ -25,7 +27,7 @@ use maitred_storage::snapshots::{Schedule, SnapshotFolder};
 use maitred_storage::view_lmdb::LmdbOptions;
 use maitred_storage::view_memory::MemoryStore;
 
-use crate::config::Storage;
+use crate::config::{Storage, TokenSecrets};
 use crate::snapshotter::Snapshotter;
 
 /// One machine has exactly this partition.
@@ -151,8 +153,27 @@ impl Node {
     /// # Errors
     /// [`StartError`] when the folder's keys cannot be read or made.
     pub fn app(&self, access: Access, default_tenant: &str) -> Result<App, StartError> {
-        let key = self.folder.secret("cursor", random()?)?;
-        Ok(App::new(self.engine.clone(), &key, access, default_tenant))
+        self.app_with(access, default_tenant, TokenSecrets::default())
+    }
+
+    /// The same with the secrets of users' tokens that the configuration names; the folder's own where it names none.
+    ///
+    /// # Errors
+    /// As [`Node::app`].
+    pub fn app_with(
+        &self,
+        access: Access,
+        default_tenant: &str,
+        secrets: TokenSecrets,
+    ) -> Result<App, StartError> {
+        let cursor_key = self.folder.secret("cursor", random()?)?;
+        let body_key = self.folder.secret("body", random()?)?;
+        let current = match secrets.current {
+            Some(secret) => secret,
+            None => self.folder.secret("token", random()?)?,
+        };
+        let accounts = Accounts::new(Secrets { current, previous: secrets.previous }, body_key);
+        Ok(App::new(self.engine.clone(), &cursor_key, accounts, access, default_tenant))
     }
 
     /// Answers what waits, flushes, and lets go of the folder.
@@ -203,7 +224,8 @@ pub fn in_memory() -> Result<(App, Threads), StartError> {
         seed: random().map(u128::from_le_bytes)?,
         on_broken: Box::new(exit),
     });
-    Ok((App::new(engine, &random()?, Access::Keys, "default"), threads))
+    let accounts = Accounts::new(Secrets { current: random()?, previous: None }, random()?);
+    Ok((App::new(engine, &random()?, accounts, Access::Keys, "default"), threads))
 }
 
 /// Bits from the system's source.

@@ -128,6 +128,7 @@ macro_rules! error_pages {
 }
 
 error_pages! {
+    "account-closed"
     "alias-taken"
     "already-exists"
     "api-key-not-found"
@@ -141,6 +142,7 @@ error_pages! {
     "cursor-invalid"
     "disk-full"
     "draining"
+    "email-taken"
     "field-refused"
     "forbidden"
     "id-collision"
@@ -152,10 +154,12 @@ error_pages! {
     "invalid-alias"
     "invalid-created-at"
     "invalid-currency"
+    "invalid-email"
     "invalid-external-id"
     "invalid-locale"
     "invalid-metadata"
     "invalid-name"
+    "invalid-password"
     "invalid-resource"
     "invalid-role"
     "invalid-slug"
@@ -172,6 +176,7 @@ error_pages! {
     "not-loopback"
     "outcome-unknown"
     "overloaded"
+    "password-changed"
     "path-invalid"
     "path-unknown"
     "position-invalid"
@@ -187,10 +192,12 @@ error_pages! {
     "too-many-api-keys"
     "too-many-automatic-tenants"
     "unauthenticated"
+    "user-not-found"
     "version-differs"
     "version-mismatch"
     "version-missing"
     "version-not-newer"
+    "wrong-password"
 }
 
 async fn errors() -> Response {

@@ -21,6 +21,7 @@ use utoipa::{Modify, OpenApi, ToSchema};
     modifiers(&Security),
     tags(
         (name = "appointments", description = "Time on a resource, owned by another system"),
+        (name = "users", description = "Accounts: register, log in, change the password, leave"),
         (name = "changes", description = "What happened to records, in pages and live"),
         (name = "tenants", description = "Businesses: every rule and limit lives inside one"),
         (name = "api keys", description = "Who may do what"),
@@ -43,8 +44,10 @@ impl Modify for Security {
             SecurityScheme::Http(http)
         };
         let components = document.components.get_or_insert_default();
-        let bearer =
-            scheme(HttpAuthScheme::Bearer, "An API key (`mk_…`). Without `--auth` the server asks for none.");
+        let bearer = scheme(
+            HttpAuthScheme::Bearer,
+            "An API key (`mk_…`), or a user's token. Without `--auth` the server asks for keys nowhere, and for tokens where a route is about the user.",
+        );
         let basic =
             scheme(HttpAuthScheme::Basic, "The same key as the password; the user name does not matter.");
         components.add_security_scheme(BEARER, bearer);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use axum::routing::MethodRouter;
 use axum::{Extension, Router};
+use maitred_booking::accounts::http as accounts;
 use maitred_booking::app::{Access, App, authorize};
 use maitred_booking::appointments::http as appointments;
 use maitred_booking::changes;
@@ -32,7 +33,7 @@ pub fn router(app: &App) -> (Router, utoipa::openapi::OpenApi) {
 
 /// The routes over `app`, and the document that describes them.
 pub fn with_limits(app: &App, limits: &Limits) -> (Router, utoipa::openapi::OpenApi) {
-    use Permission::{Admin, Integration, Owner, Public};
+    use Permission::{Admin, Customer, Integration, Owner, Public, Staff};
     let requests = Requests::default();
     let counted = Metrics::new(app, &requests);
     let default = Limits::default();
@@ -43,6 +44,12 @@ pub fn with_limits(app: &App, limits: &Limits) -> (Router, utoipa::openapi::Open
         .allow(Integration, bounded(batch_body, appointments::batch_routes()))
         .allow(Integration, routes!(appointments::put, appointments::get, appointments::delete))
         .allow(Integration, routes!(appointments::versions))
+        // Accounts of users.
+        .allow(Public, routes!(accounts::register))
+        .allow(Public, routes!(accounts::authenticate))
+        .allow(Customer, routes!(accounts::me, accounts::close))
+        .allow(Customer, routes!(accounts::change_password))
+        .allow(Staff, routes!(accounts::get))
         // What happened, in pages and live.
         .allow(Integration, routes!(changes::list))
         .allow(Admin, routes!(changes::list_of_server))
@@ -66,11 +73,13 @@ pub fn with_limits(app: &App, limits: &Limits) -> (Router, utoipa::openapi::Open
         .allow(Admin, routes!(clock::confirm))
         // The services that are replaced. Each admits its callers by itself: the tenant is not in the path.
         .drop_in(drop_in::sesami::routes())
+        .drop_in(drop_in::bookipi::routes())
         // Pages for people.
         .pages(docs::pages());
     let (routes, document) = routes.finish(&requests);
-    let mut routes =
-        routes.fallback(problem::path_unknown).method_not_allowed_fallback(problem::method_not_allowed);
+    let mut routes = routes
+        .fallback_service(drop_in::bookipi::respelt(app, problem::path_unknown))
+        .method_not_allowed_fallback(problem::method_not_allowed);
     if limits.body_bytes != default.body_bytes {
         routes = routes.layer(Extension(BodyBytesMax(limits.body_bytes as usize)));
     }

@@ -13,6 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
+use maitred_web::ClientAddress;
 use maitred_web::limits::{HEADER_BYTES_MAX, HEADER_READ_TIMEOUT, HEADERS_MAX};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -88,15 +89,18 @@ pub async fn serve_within(
             accepted = accepted => accepted,
             () = &mut stop => break,
         };
-        let Ok((stream, _)) = accepted else {
+        let Ok((stream, peer)) = accepted else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
         let _ = stream.set_nodelay(true); // slower without, not wrong
         let service = service.clone();
+        let address = ClientAddress(Some(peer.ip()));
         // The services here are always ready, as those of axum are.
-        let service =
-            service_fn(move |request: Request<Incoming>| service.clone().call(request.map(Body::new)));
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(address);
+            service.clone().call(request.map(Body::new))
+        });
         let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
             let _ = connection.await; // a client that goes away is no news

@@ -9,6 +9,7 @@
 //! Next: [`problem`] for errors, [`json`] for bodies, [`auth`] for who may do what, [`request_id`] for the layer
 //! that goes around all routes.
 
+pub mod address;
 pub mod as_of;
 pub mod auth;
 pub mod etag;
@@ -26,6 +27,7 @@ pub mod request_id;
 pub mod sse;
 pub mod time;
 
+pub use address::ClientAddress;
 pub use as_of::AsOf;
 pub use auth::{Caller, Credentials, Permission, Role};
 pub use etag::{ETag, IfMatch, IfNoneMatch, Preconditions};

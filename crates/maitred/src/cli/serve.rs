@@ -53,10 +53,11 @@ impl Serve {
         logging::start(&config.log)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let socket = runtime.block_on(async { bind(config.server.listen) })?;
+        let secrets = config.tokens.secrets()?;
         let node = Node::start_with(&config.server.data, &config.storage)?;
         announce(&node);
         let access = if config.server.auth { Access::Keys } else { Access::Open };
-        let app = node.app(access, &config.server.default_tenant)?;
+        let app = node.app_with(access, &config.server.default_tenant, secrets)?;
         let gate = Gate::default();
         let service = gate.guard().layer(router::with_limits(&app, &config.limits).0);
         let served = runtime.block_on(async {

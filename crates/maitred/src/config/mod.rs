@@ -12,6 +12,7 @@ mod settings;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 use std::io;
 use std::ops::RangeInclusive;
@@ -26,6 +27,7 @@ pub use log::{Log, LogFormat, LogLayer};
 pub use server::{Server, ServerLayer};
 use settings::settings;
 pub use storage::{Storage, StorageLayer};
+pub use tokens::{TokenSecrets, Tokens, TokensLayer};
 
 /// The settings of a server, as they apply.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -38,6 +40,8 @@ pub struct Config {
     pub limits: Limits,
     /// How the data folder is used.
     pub storage: Storage,
+    /// Where the secrets of users' tokens are.
+    pub tokens: Tokens,
 }
 
 /// What the command line and the environment say. On the command line no section has a name.
@@ -58,6 +62,9 @@ pub struct Flags {
     /// How the data folder is used.
     #[command(flatten, next_help_heading = "Storage")]
     pub storage: StorageLayer,
+    /// Where the secrets of users' tokens are.
+    #[command(flatten, next_help_heading = "Tokens")]
+    pub tokens: TokensLayer,
 }
 
 /// What the file says.
@@ -68,6 +75,7 @@ struct FileLayer {
     log: LogLayer,
     limits: LimitsLayer,
     storage: StorageLayer,
+    tokens: TokensLayer,
 }
 
 /// Why a configuration does not apply.
@@ -124,11 +132,13 @@ impl Config {
             config.log.overlay(file.log);
             config.limits.overlay(file.limits);
             config.storage.overlay(file.storage);
+            config.tokens.overlay(file.tokens);
         }
         config.server.overlay(flags.server);
         config.log.overlay(flags.log);
         config.limits.overlay(flags.limits);
         config.storage.overlay(flags.storage);
+        config.tokens.overlay(flags.tokens);
         config.check()?;
         Ok(config)
     }
@@ -136,7 +146,7 @@ impl Config {
     fn check(&self) -> Result<(), ConfigError> {
         const DAY: u64 = 86_400;
         const GIB: u64 = 1 << 30;
-        let Config { server, log, limits, storage } = self;
+        let Config { server, log, limits, storage, tokens: _ } = self;
         for (key, value, range) in [
             ("limits.body_bytes", limits.body_bytes, 1_024..=GIB),
             ("limits.batch_body_bytes", limits.batch_body_bytes, 1_024..=GIB),

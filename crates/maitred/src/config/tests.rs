@@ -130,3 +130,33 @@ fn any_address_is_taken_with_authentication() {
     assert_eq!(config.server.listen.to_string(), "0.0.0.0:80");
     assert!(Config::load(flags(&["--listen", "[::1]:80"])).is_ok());
 }
+
+#[test]
+fn the_secrets_of_tokens_come_from_a_file_or_a_variable_and_are_not_shown() {
+    let long = "0123456789abcdef0123456789abcdef";
+    let file = Written::new("token-secret", &format!("{long}\n"));
+    let path = file.0.display().to_string();
+    let tokens = |arguments: &[&str]| Config::load(flags(arguments)).expect("settings that can be").tokens;
+    let variable = |name: &'static str, value: &'static str| {
+        move |asked: &str| (asked == name).then(|| value.to_owned())
+    };
+    let none = |_: &str| None;
+    assert_eq!(tokens(&[]).secrets_with(none).unwrap(), TokenSecrets::default());
+    let by_file = tokens(&["--token-secret-file", &path]).secrets_with(none).unwrap();
+    let by_variable = tokens(&[]).secrets_with(variable(tokens::SECRET_VARIABLE, long)).unwrap();
+    assert!(by_file.current.is_some() && by_file.previous.is_none());
+    assert_eq!(by_file, by_variable, "the end of the file's line is no part of the secret");
+    let before = tokens(&["--token-previous-secret-file", &path]).secrets_with(none).unwrap();
+    assert_eq!((before.current, before.previous), (None, by_file.current));
+    assert_eq!(format!("{by_file:?}"), "TokenSecrets(…)");
+
+    for (arguments, value, said) in [
+        (&["--token-secret-file", &path][..], long, "given twice"),
+        (&[], "too short", "has 9 bytes; it needs at least 32"),
+        (&["--token-secret-file", "/nowhere/secret"], "", "/nowhere/secret: "),
+    ] {
+        let refused = tokens(arguments).secrets_with(variable(tokens::SECRET_VARIABLE, value));
+        let error = refused.unwrap_err().to_string();
+        assert!(error.contains(said) && !error.contains("too short"), "{error}");
+    }
+}

@@ -4,6 +4,8 @@
 //! - A drop-in translates: it calls the commands and queries that the native API calls, and has no rule of its own.
 //! - Nothing depends on a drop-in but its line in [`crate::router`]: retiring one deletes a folder and that line.
 //!
-//! Next: [`sesami`] for appointments.
+//! Next: [`sesami`] for appointments, [`bookipi`] for the flash sale.
 
+pub mod bookipi;
 pub mod sesami;
+mod tenant;

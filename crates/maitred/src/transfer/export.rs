@@ -78,7 +78,7 @@ impl Export {
                     lines += 1;
                 }
                 // These are the system tenant's, which is not exported.
-                Kind::Tenant | Kind::ApiKey => {}
+                Kind::Tenant | Kind::ApiKey | Kind::User => {}
             }
             after = change.version.change;
             ControlFlow::Continue(())

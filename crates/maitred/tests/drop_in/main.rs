@@ -3,6 +3,7 @@
 //! [`rows`] replays a table of requests and answers, such as `sesami.json`; what no single connection can show
 //! (races, keys, long lists) stands in a file per service.
 
+mod bookipi;
 mod client;
 mod rows;
 mod server;

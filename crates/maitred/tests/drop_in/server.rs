@@ -61,6 +61,13 @@ impl Server {
         self.runtime.block_on(future)
     }
 
+    /// Every byte of the log's files.
+    pub(crate) fn log_bytes(&self) -> Vec<u8> {
+        let files = std::fs::read_dir(self.folder.join("log")).expect("the log is there");
+        let read = |entry: std::io::Result<std::fs::DirEntry>| std::fs::read(entry?.path());
+        files.flat_map(|entry| read(entry).expect("a file")).collect()
+    }
+
     /// Decides a command that must be accepted.
     pub(crate) fn submit(&self, tenant: TenantNumber, command: impl Into<Command>) -> Outcome {
         let accepted = self.app.submit((tenant, Actor::System), None, 1_024, command);

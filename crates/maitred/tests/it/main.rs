@@ -14,3 +14,4 @@ mod operation;
 mod router;
 mod server;
 mod tenants;
+mod users;

@@ -9,20 +9,17 @@
 //!   `integration` in it. A stranger is not told which organisations there are.
 
 use axum::http::HeaderMap;
-use maitred_booking::Outcome;
 use maitred_booking::app::{Access, App};
-use maitred_booking::tenants::{self, CreateTenant, DropIn, DropIns, Tenant, slug_for};
-use maitred_core::{Actor, Class, Rejection, TenantNumber};
+use maitred_booking::tenants::{self, DropIn, Tenant};
+use maitred_core::{Class, Rejection, TenantNumber};
 use maitred_web::auth::PublicRoutes;
 use maitred_web::{Caller, Permission, Problem, Role};
 
 use super::answer::Answer;
+use crate::drop_in::tenant::{self, NotCreated};
 
 /// The organisation of a request that names none.
 pub(super) const ORG_DEFAULT: &str = "default";
-/// The time zone, the currency and the locale of a tenant that a first write creates. An appointment has none of
-/// them; the operator sets what else is wanted.
-const SETTINGS_DEFAULT: (&str, &str, &str) = ("UTC", "EUR", "en");
 
 /// Who asks. An open server reads no credentials: what a client sends there was meant for another.
 ///
@@ -77,29 +74,11 @@ fn admit(caller: &Caller, found: Option<&Tenant>) -> Result<(), Answer> {
     Err(Answer::forbidden("This API is not enabled for this organization."))
 }
 
-/// Creates the tenant of `alias`, unless another first write was faster.
 async fn create(app: &App, alias: &str) -> Result<TenantNumber, Answer> {
-    let (time_zone, currency, locale) = SETTINGS_DEFAULT;
-    let command = CreateTenant {
-        slug: slug_for(alias).into_owned(),
-        alias: Some(alias.to_owned()),
-        name: alias.to_owned(),
-        time_zone: time_zone.to_owned(),
-        currency: currency.to_owned(),
-        locale: locale.to_owned(),
-        drop_ins: DropIns::NONE.with(DropIn::Sesami),
-        public: false,
-        automatic: true,
-    };
-    let bytes = size_of::<CreateTenant>() + 3 * alias.len();
-    let who = (TenantNumber::SYSTEM, Actor::Anonymous);
-    match app.decide(who, None, bytes, tenants::Command::CreateTenant(command)).await?.result {
-        Ok(Outcome::Tenants(
-            tenants::Outcome::TenantCreated(tenant) | tenants::Outcome::TenantExists(tenant),
-        )) => Ok(tenant.profile.tenant()),
-        Ok(other) => unreachable!("the creation of a tenant is answered with {other:?}"),
-        Err(rejection) => Err(refused(rejection)),
-    }
+    tenant::create(app, alias, DropIn::Sesami).await.map_err(|error| match error {
+        NotCreated::Refused(rejection) => refused(rejection),
+        NotCreated::Unavailable(unavailable) => unavailable.into(),
+    })
 }
 
 fn refused(rejection: Rejection) -> Answer {

@@ -1,0 +1,63 @@
+//! What is decided about accounts, as the log keeps it for ever.
+
+use std::fmt;
+
+use maitred_core::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::password::PasswordHash;
+use crate::encoding::{micros, recorded};
+
+recorded! {
+    /// A fact of this domain. It carries all of the account as it is since.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub enum Fact {
+        /// An account is new.
+        UserRegistered(State) = 300 version 1,
+        /// An account has another password.
+        PasswordChanged(State) = 301 version 1,
+        /// An account is closed for good.
+        AccountClosed(State) = 302 version 1,
+    }
+    older {}
+}
+
+/// An account, as facts keep it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// What is nobody's secret.
+    pub account: Account,
+    /// What is personal; nothing of a closed account.
+    pub person: Option<Person>,
+}
+
+/// What of an account is not personal, as facts and records keep it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// The user's id.
+    #[serde(with = "uuid::serde::compact")]
+    pub id: Uuid,
+    /// The number of the password, from 1.
+    pub credential: u64,
+    /// Whether it is closed for good.
+    pub closed: bool,
+    /// When it was made.
+    #[serde(with = "micros")]
+    pub created_at: Timestamp,
+}
+
+/// What of an account is personal. It stands once in the view, and no version of the record has a copy.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// The address, normalised.
+    pub email: String,
+    /// The hash of the password.
+    pub password: PasswordHash,
+}
+
+impl fmt::Debug for Person {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Person(…)")
+    }
+}

@@ -1,0 +1,136 @@
+//! How commands on accounts are answered.
+
+use maitred_core::{At, Class, Context, Decision, Domain, Read, Rejection, Storable, Undecodable, Write};
+use serde::{Deserialize, Serialize};
+
+use super::command::{
+    ChangePassword, CloseAccount, Command, RegisterUser, validate_change, validate_register,
+};
+use super::fact::{Account, Fact, Person, State};
+use super::view::{self, AccountVersion, Holder};
+use crate::encoding;
+use crate::name;
+use crate::record::{self, ChangeType};
+use crate::violation::refuse_any;
+
+/// The rules of accounts.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Rules;
+
+/// What the client of an accepted command is told. Nothing of it is personal: outcomes are kept for a while, whatever
+/// becomes of the account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// What the command did.
+    pub effect: Effect,
+    /// The account since.
+    pub account: AccountVersion,
+}
+
+/// What a command did. In stored outcomes it is its place in this list: new ones come last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Effect {
+    /// The account is new.
+    Registered,
+    /// It has another password.
+    PasswordChanged,
+    /// It is closed, now or before.
+    Closed,
+}
+
+type Decided = Result<Decision<Fact, Outcome>, Rejection>;
+
+impl Domain for Rules {
+    type Command = Command;
+    type Fact = Fact;
+    type Outcome = Outcome;
+
+    fn decide(&self, view: &dyn Read, command: &Command, cx: &Context) -> Decided {
+        match command {
+            Command::Register(command) => register(view, command, cx),
+            Command::ChangePassword(command) => change_password(view, command, cx),
+            Command::Close(command) => close(view, command, cx),
+        }
+    }
+
+    fn apply(&self, view: &mut dyn Write, fact: &Fact, at: At) {
+        let (change_type, State { account, person }) = match fact {
+            Fact::UserRegistered(state) => (ChangeType::Created, state),
+            Fact::PasswordChanged(state) => (ChangeType::Updated, state),
+            Fact::AccountClosed(state) => (ChangeType::Deleted, state),
+        };
+        record::put_version(view, view::record(at.tenant, account.id), change_type, at, account);
+        view::put_person(view, at.tenant, account.id, person.as_ref());
+    }
+}
+
+fn register(view: &dyn Read, command: &RegisterUser, cx: &Context) -> Decided {
+    refuse_any(&validate_register(command))?;
+    match view::holder(view, cx.tenant, &command.email) {
+        Holder::Nobody => {}
+        Holder::User(_) => return Err(email_taken()),
+        Holder::AnotherEmail => return Err(name::collision()),
+    }
+    let account = Account { id: cx.ids.next(), credential: 1, closed: false, created_at: cx.timestamp };
+    let person = Person { email: command.email.clone(), password: command.password.clone() };
+    let version = AccountVersion { version: 1, updated_at: cx.timestamp, account: account.clone() };
+    Ok(Decision {
+        facts: vec![Fact::UserRegistered(State { account, person: Some(person) })],
+        outcome: Outcome { effect: Effect::Registered, account: version },
+    })
+}
+
+fn change_password(view: &dyn Read, command: &ChangePassword, cx: &Context) -> Decided {
+    refuse_any(&validate_change(command))?;
+    let before = view::account(view, cx.tenant, command.user).ok_or_else(user_not_found)?;
+    let person = view::person(view, cx.tenant, command.user);
+    let Some(person) = person.filter(|_| !before.account.closed) else {
+        return Err(Rejection::conflict("account-closed", "The account is closed."));
+    };
+    if before.account.credential != command.credential {
+        let detail = "The password was changed meanwhile; log in with the new one.";
+        return Err(Rejection::conflict("password-changed", detail));
+    }
+    let account = Account { credential: command.credential + 1, ..before.account };
+    let person = Person { password: command.password.clone(), ..person };
+    let version =
+        AccountVersion { version: before.version + 1, updated_at: cx.timestamp, account: account.clone() };
+    Ok(Decision {
+        facts: vec![Fact::PasswordChanged(State { account, person: Some(person) })],
+        outcome: Outcome { effect: Effect::PasswordChanged, account: version },
+    })
+}
+
+fn close(view: &dyn Read, command: &CloseAccount, cx: &Context) -> Decided {
+    let before = view::account(view, cx.tenant, command.user).ok_or_else(user_not_found)?;
+    if before.account.closed {
+        let outcome = Outcome { effect: Effect::Closed, account: before };
+        return Ok(Decision { facts: Vec::new(), outcome });
+    }
+    let account = Account { closed: true, ..before.account };
+    let version =
+        AccountVersion { version: before.version + 1, updated_at: cx.timestamp, account: account.clone() };
+    Ok(Decision {
+        facts: vec![Fact::AccountClosed(State { account, person: None })],
+        outcome: Outcome { effect: Effect::Closed, account: version },
+    })
+}
+
+/// There is an account of this email.
+pub(super) fn email_taken() -> Rejection {
+    Rejection::conflict("email-taken", "There is an account of this email already.")
+}
+
+fn user_not_found() -> Rejection {
+    Rejection::new(Class::Absent, "user-not-found", "There is no such user.")
+}
+
+impl Storable for Outcome {
+    fn store(&self, out: &mut Vec<u8>) {
+        encoding::store(1, self, out);
+    }
+
+    fn restore(bytes: &[u8]) -> Result<Self, Undecodable> {
+        encoding::restore(1, bytes, "the outcome of an account's command")
+    }
+}
