@@ -191,7 +191,8 @@ fn every_golden_file_of_any_version_can_be_read() {
 
 /// The views that have a hash of their own, so that a domain that comes later leaves those before it as they are: the
 /// name of the file, and the kinds of the facts that make it.
-const VIEWS: &[(&str, std::ops::RangeInclusive<u16>)] = &[("view", 1..=199), ("view-accounts", 300..=399), ("view-consumers", 500..=599)];
+const VIEWS: &[(&str, std::ops::RangeInclusive<u16>)] =
+    &[("view", 1..=199), ("view-accounts", 300..=399), ("view-consumers", 500..=599)];
 
 #[test]
 fn the_view_changes_its_schema_when_it_changes_its_bytes() {
