@@ -26,4 +26,4 @@ pub mod tenants;
 pub mod testing;
 pub mod violation;
 
-pub use registry::{Booking, Command, Fact, Outcome, RULES_VERSION, VIEW_SCHEMA};
+pub use registry::{Booking, Command, Fact, Outcome};

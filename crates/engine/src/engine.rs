@@ -25,6 +25,7 @@ use crate::{
     committer::{Committed, Committer},
     flusher::Flusher,
     log::{Log, LogError},
+    meta::Schema,
     overlay::{LAYER_BYTES_MAX, OVERLAY_BYTES_MAX},
     publish::{Published, Shared},
     queue::{Pending, QUEUE_BYTES_MAX, QUEUE_WAIT_MAX, Queue, Queued, RETRY_AFTER},
@@ -201,7 +202,7 @@ impl<D: Domain> Engine<D> {
             Writer::new(Arc::clone(&domain), Arc::clone(&store), Arc::clone(&shared), partition, seed)
                 .with_layer_bytes_max(bounds.layer_bytes_max);
         let committer = Committer::new(domain, log, Arc::clone(&store), Arc::clone(&shared));
-        let flusher = Flusher::new(shared, store);
+        let flusher = Flusher::new(shared, store, Schema::of::<D>());
         let (to_committer, from_writer) = sync_channel(0);
         let handles = vec![
             spawn("maitred-writer", &inner, move |inner| write(inner, writer, &to_committer)),

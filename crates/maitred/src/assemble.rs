@@ -11,6 +11,7 @@ use maitred_engine::batch::GENESIS;
 use maitred_engine::clock::{Clock, SystemClock};
 use maitred_engine::engine::{Bounds, Engine, Parts, Threads};
 use maitred_engine::log::LogError;
+use maitred_engine::meta::Schema;
 use maitred_engine::overlay::Overlay;
 use maitred_engine::publish::Published;
 use maitred_engine::recovery::{Origin, Recovery, RecoveryError, Report};
@@ -106,7 +107,7 @@ impl Node {
         let boot = boot_id();
         let map_bytes = usize::try_from(storage.view_bytes).unwrap_or(usize::MAX);
         let store = folder.open_store(&boot, LmdbOptions { map_bytes, ..LmdbOptions::default() })?;
-        let snapshots = SnapshotFolder::new(folder.snapshot_disk()?);
+        let snapshots = SnapshotFolder::new(folder.snapshot_disk()?, Schema::of::<Booking>());
         let domain = Arc::new(Booking);
         let recovery = Recovery {
             domain: &*domain,
