@@ -23,6 +23,7 @@ pub mod recovery;
 pub mod snapshot_file;
 pub mod store;
 pub mod sync;
+pub mod throttle;
 pub mod view;
 pub mod view_hash;
 pub mod writer;
