@@ -14,6 +14,7 @@ use maitred_web::{AsOf, AtLeast, Preconditions, Problem, problem};
 use crate::admission::Directory;
 use crate::feed::Feeds;
 use crate::readiness::Readiness;
+use crate::soundness::Soundness;
 use crate::tenants::{self, CreateTenant, DropIns};
 use crate::{Booking, Command, Outcome};
 
@@ -35,6 +36,7 @@ struct Inner {
     directory: Directory,
     feeds: Feeds,
     readiness: Readiness,
+    soundness: Soundness,
 }
 
 /// Whether callers must say who they are.
@@ -47,16 +49,27 @@ pub enum Access {
 }
 
 impl App {
-    /// The state of a server over `engine`. Cursors are sealed with `cursor_key`.
+    /// The state of a server over `engine`. Cursors are sealed with `cursor_key`; `soundness` is what the scrub of
+    /// its log finds.
     pub fn new(
         engine: Engine<Booking>,
         cursor_key: &[u8; 32],
         access: Access,
         default_tenant: impl Into<String>,
+        soundness: Soundness,
     ) -> Self {
         let (cursors, default_tenant) = (Cursors::new(cursor_key), default_tenant.into());
         let (directory, feeds, readiness) = (Directory::default(), Feeds::default(), Readiness::default());
-        App(Arc::new(Inner { engine, cursors, access, default_tenant, directory, feeds, readiness }))
+        App(Arc::new(Inner {
+            engine,
+            cursors,
+            access,
+            default_tenant,
+            directory,
+            feeds,
+            readiness,
+            soundness,
+        }))
     }
 
     /// The engine.
@@ -82,6 +95,11 @@ impl App {
     /// Where the server is in its life: the program advances it.
     pub fn readiness(&self) -> &Readiness {
         &self.0.readiness
+    }
+
+    /// What the scrub of the log has found.
+    pub fn soundness(&self) -> &Soundness {
+        &self.0.soundness
     }
 
     /// The change feeds that are listened to.

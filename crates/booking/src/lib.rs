@@ -22,6 +22,7 @@ pub mod readiness;
 pub mod record;
 pub mod registry;
 pub mod slot;
+pub mod soundness;
 pub mod tenants;
 pub mod testing;
 pub mod violation;

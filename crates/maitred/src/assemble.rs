@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use maitred_booking::Booking;
 use maitred_booking::app::{Access, App};
+use maitred_booking::soundness::Soundness;
 use maitred_core::{PartitionId, Timestamp};
 use maitred_engine::batch::GENESIS;
 use maitred_engine::clock::{Clock, SystemClock};
@@ -24,6 +25,7 @@ use maitred_storage::view_lmdb::LmdbOptions;
 use maitred_storage::view_memory::MemoryStore;
 
 use crate::config::Storage;
+use crate::scrubber::{Rate, SCRUB_PAUSE, Scrubber};
 use crate::snapshotter::Snapshotter;
 
 /// One machine has exactly this partition.
@@ -41,6 +43,8 @@ pub struct Node {
     threads: Threads,
     keeper: Keeper,
     snapshotter: Snapshotter,
+    scrubber: Scrubber,
+    soundness: Soundness,
     folder: DataFolder,
 }
 
@@ -139,7 +143,10 @@ impl Node {
         let keeper = Keeper::start(opened.preparer, exit);
         let schedule = Schedule::new(storage.snapshot_log_bytes, behind);
         let snapshotter = Snapshotter::start(engine.clone(), snapshots, schedule);
-        Ok(Node { engine, started, threads, keeper, snapshotter, folder })
+        let rate = Rate { bytes_per_second: storage.scrub_bytes_per_second, pause: SCRUB_PAUSE };
+        let soundness = Soundness::default();
+        let scrubber = Scrubber::start(folder.log_disk()?, rate, soundness.clone());
+        Ok(Node { engine, started, threads, keeper, snapshotter, scrubber, soundness, folder })
     }
 
     /// The state of the handlers.
@@ -148,11 +155,12 @@ impl Node {
     /// [`StartError`] when the folder's keys cannot be read or made.
     pub fn app(&self, access: Access, default_tenant: &str) -> Result<App, StartError> {
         let key = self.folder.secret("cursor", random()?)?;
-        Ok(App::new(self.engine.clone(), &key, access, default_tenant))
+        Ok(App::new(self.engine.clone(), &key, access, default_tenant, self.soundness.clone()))
     }
 
     /// Answers what waits, flushes, and lets go of the folder.
     pub fn stop(self) {
+        self.scrubber.stop();
         self.threads.stop();
         self.keeper.stop();
         self.snapshotter.stop();
@@ -198,7 +206,7 @@ pub fn in_memory() -> Result<(App, Threads), StartError> {
         seed: random().map(u128::from_le_bytes)?,
         on_broken: Box::new(exit),
     });
-    Ok((App::new(engine, &random()?, Access::Keys, "default"), threads))
+    Ok((App::new(engine, &random()?, Access::Keys, "default", Soundness::default()), threads))
 }
 
 /// Bits from the system's source.

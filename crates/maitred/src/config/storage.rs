@@ -6,6 +6,7 @@ use maitred_storage::snapshots::SNAPSHOT_LOG_BYTES;
 use maitred_storage::view_lmdb::MAP_BYTES_DEFAULT;
 
 use super::settings;
+use crate::scrubber::SCRUB_BYTES_PER_SECOND;
 
 settings! {
     /// How the data folder is used.
@@ -16,6 +17,9 @@ settings! {
         free_bytes: u64 = FREE_BYTES_MIN, "free-bytes" "MAITRED_FREE_BYTES" [value_name = "BYTES"];
         /// Growth of the log between two snapshots of the view, in bytes; 0: no snapshots [default: 268435456]
         snapshot_log_bytes: u64 = SNAPSHOT_LOG_BYTES, "snapshot-log-bytes" "MAITRED_SNAPSHOT_LOG_BYTES"
+            [value_name = "BYTES"];
+        /// How much of the log's older files is read and verified in a second, in bytes; 0: none [default: 8388608]
+        scrub_bytes_per_second: u64 = SCRUB_BYTES_PER_SECOND, "scrub-bytes-per-second" "MAITRED_SCRUB_BYTES_PER_SECOND"
             [value_name = "BYTES"];
         /// Size up to which the view's store may grow, in bytes; a multiple of 4096. Address space that is
         /// reserved, not memory or disk [default: 68719476736]

@@ -12,5 +12,6 @@ mod clock;
 mod docs;
 mod operation;
 mod router;
+mod scrub;
 mod server;
 mod tenants;
