@@ -24,8 +24,8 @@ settings! {
         /// Size up to which the view's store may grow, in bytes; a multiple of 4096. Address space that is
         /// reserved, not memory or disk [default: 68719476736]
         view_bytes: u64 = MAP_BYTES_DEFAULT as u64, "view-bytes" "MAITRED_VIEW_BYTES" [value_name = "BYTES"];
-        /// Memory for what is decided and not yet in the view's store, in bytes; past it writes slow down, past
-        /// twice as much they are refused [default: 67108864]
+        /// Memory for what is decided and not yet in the view's store, in bytes; from half of it on writes slow
+        /// down, past twice as much they are refused [default: 67108864]
         overlay_bytes: u64 = OVERLAY_BYTES_MAX as u64, "overlay-bytes" "MAITRED_OVERLAY_BYTES" [value_name = "BYTES"];
     }
 }
