@@ -103,8 +103,12 @@ impl Store for ToyStore {
     }
 
     fn write(&self, changes: &mut dyn Iterator<Item = Change<'_>>) -> Result<(), StoreError> {
-        self.set(|state| state.begun += 1);
-        let takes = self.state().takes;
+        // Under one lock: each further one is another schedule to the checker of schedules.
+        let mut takes = Duration::ZERO;
+        self.set(|state| {
+            state.begun += 1;
+            takes = state.takes;
+        });
         if !takes.is_zero() {
             thread::sleep(takes);
         }
