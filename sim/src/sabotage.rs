@@ -41,6 +41,8 @@ impl Domain for Rules {
     type Command = Command;
     type Fact = Fact;
     type Outcome = Outcome;
+    const RULES_VERSION: u16 = Booking::RULES_VERSION;
+    const VIEW_SCHEMA: u16 = Booking::VIEW_SCHEMA;
 
     fn decide(
         &self,

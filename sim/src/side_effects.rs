@@ -21,6 +21,7 @@ use maitred_engine::committer::{Committed, Committer};
 use maitred_engine::consumers::{Bookkeeping, ConsumerRunner, DeadLetter, Status};
 use maitred_engine::flusher::Flusher;
 use maitred_engine::log::{Log, LogError, LogReader};
+use maitred_engine::meta::Schema;
 use maitred_engine::publish::Shared;
 use maitred_engine::queue::{Queue, Queued};
 use maitred_engine::recovery::{NoSnapshots, Recovery};
@@ -108,6 +109,9 @@ impl Domain for Rules {
     type Command = Command;
     type Fact = Fact;
     type Outcome = Changed;
+
+    const RULES_VERSION: u16 = 1;
+    const VIEW_SCHEMA: u16 = 1;
 
     fn decide(
         &self,
@@ -391,7 +395,7 @@ impl World {
                 Arc::clone(&store),
                 Arc::clone(&shared),
             ),
-            flusher: Flusher::new(Arc::clone(&shared), store),
+            flusher: Flusher::new(Arc::clone(&shared), store, Schema::of::<Rules>()),
             shared,
             reader,
             guard: ClockGuard::new(&*self.clock),

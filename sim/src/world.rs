@@ -21,6 +21,7 @@ use maitred_engine::clock::{Clock, ClockGuard};
 use maitred_engine::committer::{Committed, Committer};
 use maitred_engine::flusher::Flusher;
 use maitred_engine::log::{LogError, LogReader, Tail};
+use maitred_engine::meta::Schema;
 use maitred_engine::publish::Shared;
 use maitred_engine::queue::{Pending, Queue, Queued};
 use maitred_engine::recovery::{Origin, Recovery};
@@ -167,7 +168,7 @@ impl World {
         let mut world = World {
             sabotage,
             rules: Arc::new(Rules(sabotage)),
-            snapshots: SnapshotFolder::new(snapshot_disk.clone()),
+            snapshots: SnapshotFolder::new(snapshot_disk.clone(), Schema::of::<Rules>()),
             snapshot_disk,
             disk,
             faults,
@@ -410,7 +411,7 @@ impl World {
                 .with_layer_bytes_max(self.layer_bytes),
             prepared: VecDeque::new(),
             committer: Committer::new(rules, Box::new(log), Arc::clone(&store), Arc::clone(&shared)),
-            flusher: Flusher::new(Arc::clone(&shared), store),
+            flusher: Flusher::new(Arc::clone(&shared), store, Schema::of::<Rules>()),
             shared,
             reader,
             preparer,

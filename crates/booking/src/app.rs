@@ -15,6 +15,7 @@ use crate::accounts::Accounts;
 use crate::admission::Directory;
 use crate::feed::Feeds;
 use crate::readiness::Readiness;
+use crate::soundness::Soundness;
 use crate::tenants::{self, CreateTenant, DropIns};
 use crate::{Booking, Command, Outcome};
 
@@ -37,6 +38,7 @@ struct Inner {
     directory: Directory,
     feeds: Feeds,
     readiness: Readiness,
+    soundness: Soundness,
 }
 
 /// Whether callers must say who they are.
@@ -49,13 +51,15 @@ pub enum Access {
 }
 
 impl App {
-    /// The state of a server over `engine`. Cursors are sealed with `cursor_key`.
+    /// The state of a server over `engine`. Cursors are sealed with `cursor_key`; `soundness` is what the scrub of
+    /// its log finds.
     pub fn new(
         engine: Engine<Booking>,
         cursor_key: &[u8; 32],
         accounts: Accounts,
         access: Access,
         default_tenant: impl Into<String>,
+        soundness: Soundness,
     ) -> Self {
         let (cursors, default_tenant) = (Cursors::new(cursor_key), default_tenant.into());
         let (directory, feeds, readiness) = (Directory::default(), Feeds::default(), Readiness::default());
@@ -68,6 +72,7 @@ impl App {
             directory,
             feeds,
             readiness,
+            soundness,
         }))
     }
 
@@ -94,6 +99,11 @@ impl App {
     /// Where the server is in its life: the program advances it.
     pub fn readiness(&self) -> &Readiness {
         &self.0.readiness
+    }
+
+    /// What the scrub of the log has found.
+    pub fn soundness(&self) -> &Soundness {
+        &self.0.soundness
     }
 
     /// The change feeds that are listened to.

@@ -25,8 +25,9 @@ pub mod readiness;
 pub mod record;
 pub mod registry;
 pub mod slot;
+pub mod soundness;
 pub mod tenants;
 pub mod testing;
 pub mod violation;
 
-pub use registry::{Booking, Command, Fact, Outcome, RULES_VERSION, VIEW_SCHEMA};
+pub use registry::{Booking, Command, Fact, Outcome};

@@ -7,10 +7,10 @@ use maitred_core::{At, Context, Decision, Domain, Read, Recorded, Rejection, Sto
 
 use crate::encoding::{FactKind, undecodable_fact};
 
-/// The versions that the engine stamps into batches and stores: of what rules decide, raised when one decides
-/// otherwise than before; and of the view's tables, raised when `apply` writes other bytes than before, so that
-/// views of an older build are thrown away and rebuilt from the log.
-pub use maitred_engine::{meta::SCHEMA as VIEW_SCHEMA, writer::RULES_VERSION};
+/// The version of the rules of all domains together: raised when one decides otherwise than before.
+const RULES_VERSION: u16 = 1;
+/// The version of the tables of all domains together: raised when one applies its facts otherwise than before.
+const VIEW_SCHEMA: u16 = 1;
 
 /// Defines [`Command`], [`Fact`], [`Outcome`] and [`Booking`] over the listed domains.
 macro_rules! domains {
@@ -50,6 +50,8 @@ macro_rules! domains {
             type Command = Command;
             type Fact = Fact;
             type Outcome = Outcome;
+            const RULES_VERSION: u16 = RULES_VERSION;
+            const VIEW_SCHEMA: u16 = VIEW_SCHEMA;
 
             fn decide(
                 &self,

@@ -14,7 +14,7 @@ use maitred_booking::consumers::{CursorKept, DeadLetterParked};
 use maitred_booking::tenants::fact::KeyState;
 use maitred_booking::tenants::{DropIn, DropIns, Profile, Role};
 use maitred_booking::testing::MemoryView;
-use maitred_booking::{Booking, Fact, VIEW_SCHEMA, accounts, appointments, consumers, registry, tenants};
+use maitred_booking::{Booking, Fact, accounts, appointments, consumers, registry, tenants};
 use maitred_core::{At, Domain, Recorded, TenantNumber, Timestamp};
 use uuid::Uuid;
 
@@ -221,7 +221,7 @@ fn the_view_changes_its_schema_when_it_changes_its_bytes() {
 
 fn check_view(name: &str, view: &MemoryView) {
     let hash = view.hash().to_hex().to_string();
-    let file = format!("{name}.{VIEW_SCHEMA}.txt");
+    let file = format!("{name}.{}.txt", Booking::VIEW_SCHEMA);
     assert_eq!(golden(&file, &hash), hash, "{file}: what apply writes has changed: raise VIEW_SCHEMA");
 }
 

@@ -18,6 +18,13 @@ pub trait Domain: Send + Sync + 'static {
     /// What the client is told when its command was accepted.
     type Outcome: Storable + Send + 'static;
 
+    /// The version of the rules, stamped into every batch. Raised when `decide` answers the same command on the
+    /// same view otherwise than before.
+    const RULES_VERSION: u16;
+    /// The version of the view's tables, stamped into stores and snapshots. Raised when `apply` writes other bytes
+    /// than before for the same facts: views of another version are thrown away and rebuilt from the log.
+    const VIEW_SCHEMA: u16;
+
     /// Decides `command` against `view` as it stands now.
     ///
     /// # Errors

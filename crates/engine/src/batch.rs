@@ -159,7 +159,7 @@ impl BatchBuilder {
         bytes.extend_from_slice(&header.timestamp.as_micros().to_le_bytes());
         bytes.extend_from_slice(&header.prev_hash);
         bytes.extend_from_slice(&[0; 8]);
-        debug_assert_eq!(bytes.len(), HEADER_BYTES);
+        assert_eq!(bytes.len(), HEADER_BYTES);
         BatchBuilder { bytes, header, items: 0, facts: 0 }
     }
 

@@ -26,6 +26,7 @@ use crate::{
     consumers,
     flusher::Flusher,
     log::{Log, LogError, LogReader},
+    meta::Schema,
     overlay::{LAYER_BYTES_MAX, OVERLAY_BYTES_MAX},
     publish::{Published, Shared},
     queue::{Pending, QUEUE_BYTES_MAX, QUEUE_WAIT_MAX, Queue, Queued, RETRY_AFTER},
@@ -35,14 +36,13 @@ use crate::{
         mpsc::{Receiver, SyncSender, sync_channel},
         thread::{self, JoinHandle},
     },
+    throttle::Throttle,
     view::View,
     writer::{Prepared, Writer},
 };
 
 /// An idle server flushes what it has after this long, so that its next start has little to replay.
 const IDLE: Duration = Duration::from_secs(2);
-/// How long the writer sleeps between looks at a full overlay.
-const OVERLAY_FULL_PAUSE: Duration = Duration::from_millis(2);
 /// Past this many times its bound the overlay takes no more: the flusher is stuck, and what would be
 /// decided is refused.
 const OVERLAY_STUCK: usize = 2;
@@ -79,7 +79,8 @@ pub struct Parts<D: Domain> {
 pub struct Bounds {
     /// A layer of the overlay is flushed when it has reached this size.
     pub layer_bytes_max: usize,
-    /// Past this size of the overlay the writer slows down; past twice as much it refuses.
+    /// From half of this size of the overlay on the writer slows down ([`Throttle`]), so that it settles below;
+    /// past twice as much it refuses.
     pub overlay_bytes_max: usize,
     /// The most bytes of commands that wait.
     pub queue_bytes_max: usize,
@@ -206,7 +207,7 @@ impl<D: Domain> Engine<D> {
             Writer::new(Arc::clone(&domain), Arc::clone(&store), Arc::clone(&shared), partition, seed)
                 .with_layer_bytes_max(bounds.layer_bytes_max);
         let committer = Committer::new(domain, log, Arc::clone(&store), Arc::clone(&shared));
-        let flusher = Flusher::new(shared, store);
+        let flusher = Flusher::new(shared, store, Schema::of::<D>());
         let (to_committer, from_writer) = sync_channel(0);
         let handles = vec![
             spawn("maitred-writer", &inner, move |inner| write(inner, writer, &to_committer)),
@@ -424,18 +425,22 @@ fn write_next<D: Domain>(
         refuse(waiting, &Unavailable::Overloaded { retry_after: RETRY_AFTER });
         return Some(());
     }
+    let throttle = Throttle::of(overlay_bytes, inner.overlay_bytes_max);
+    if !throttle.pause.is_zero() {
+        thread::sleep(throttle.pause);
+    }
     let wall = inner.guard.lock().expect("nobody panics while holding the clock guard").read(&*inner.clock);
     let Some(wall) = wall else {
         refuse(waiting, &Unavailable::ClockSuspect);
         return Some(());
     };
+    let rest = waiting.split_off(throttle.commands_max.min(waiting.len()));
+    let prepared = writer.try_decide(waiting, wall);
+    waiting.extend(rest);
     // `None` when a batch has just lost its place: the next round settles that first.
-    if let Some(prepared) = writer.try_decide(waiting, wall) {
+    if let Some(prepared) = prepared {
         inner.counters.commands.fetch_add(prepared.decided.len() as u64, Ordering::Relaxed);
         committer.send(prepared).ok()?;
-    }
-    if overlay_bytes >= inner.overlay_bytes_max {
-        thread::sleep(OVERLAY_FULL_PAUSE);
     }
     Some(())
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use maitred_core::Seq;
 
 use crate::{
-    meta::{self, Flushed, SCHEMA},
+    meta::{self, Flushed, Schema},
     overlay::FullLayer,
     publish::Shared,
     store::{Change, Store, StoreError},
@@ -17,12 +17,13 @@ use crate::{
 pub struct Flusher<S: ?Sized = dyn Store> {
     shared: Arc<Shared>,
     store: Arc<S>,
+    schema: Schema,
 }
 
 impl<S: Store + ?Sized> Flusher<S> {
-    /// A flusher of what is published into `store`.
-    pub fn new(shared: Arc<Shared>, store: Arc<S>) -> Self {
-        Flusher { shared, store }
+    /// A flusher of what is published into `store`, in tables of the layout `schema`.
+    pub fn new(shared: Arc<Shared>, store: Arc<S>, schema: Schema) -> Self {
+        Flusher { shared, store, schema }
     }
 
     /// Flushes the oldest full layer. `None` when there is none.
@@ -33,7 +34,7 @@ impl<S: Store + ?Sized> Flusher<S> {
         let published = self.shared.published();
         let Some(layer) = published.overlay.oldest_full().cloned() else { return Ok(None) };
         drop(published);
-        write(&*self.store, &layer)?;
+        write(&*self.store, &layer, self.schema)?;
         self.shared.flushed(layer.tail.0);
         Ok(Some(layer.tail.0))
     }
@@ -43,8 +44,8 @@ impl<S: Store + ?Sized> Flusher<S> {
 ///
 /// # Errors
 /// [`StoreError`]; nothing was written.
-pub fn write(store: &(impl Store + ?Sized), full: &FullLayer) -> Result<(), StoreError> {
-    let flushed = Flushed { tail: full.tail, timestamp: full.timestamp, schema: SCHEMA }.to_bytes();
+pub fn write(store: &(impl Store + ?Sized), full: &FullLayer, schema: Schema) -> Result<(), StoreError> {
+    let flushed = Flushed { tail: full.tail, timestamp: full.timestamp, schema }.to_bytes();
     let (key, flushed) = (meta::flushed_key(), flushed);
     // The engine's own table sorts before all others.
     let meta: Change<'_> = (&key, Some(&flushed));

@@ -28,6 +28,7 @@ pub mod snapshot_file;
 pub mod store;
 pub mod sync;
 pub mod testing;
+pub mod throttle;
 pub mod timers;
 pub mod view;
 pub mod view_hash;

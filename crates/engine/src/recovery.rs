@@ -12,7 +12,7 @@ use crate::{
     batch::GENESIS,
     flusher,
     log::{LogError, LogReader, Tail},
-    meta::{self, Flushed, SCHEMA},
+    meta::{self, Flushed, Schema},
     overlay::{LAYER_BYTES_MAX, OVERLAY_BYTES_MAX, Overlay, WriterOverlay},
     publish::Published,
     store::{Store, StoreError},
@@ -119,7 +119,7 @@ impl<D: Domain> Recovery<'_, D> {
             && !self.boot.is_empty()
             && boot.as_deref() == Some(self.boot)
             && partition == Some(self.partition)
-            && flushed.schema == SCHEMA
+            && flushed.schema == Schema::of::<D>()
             && self.is_in_log(flushed.tail)?
         {
             return Ok((flushed, Origin::Kept));
@@ -128,11 +128,14 @@ impl<D: Domain> Recovery<'_, D> {
         let fits = |tail| self.is_in_log(tail).unwrap_or(false);
         let loaded = self.snapshots.load(&**self.store, &fits)?;
         let (flushed, origin) = match loaded {
-            Some(flushed) if flushed.schema == SCHEMA => (flushed, Origin::Snapshot),
-            _ => (
-                Flushed { tail: (0, GENESIS), timestamp: Timestamp::default(), schema: SCHEMA },
-                Origin::Rebuilt,
-            ),
+            Some(flushed) if flushed.schema == Schema::of::<D>() => (flushed, Origin::Snapshot),
+            other => {
+                if other.is_some() {
+                    self.store.clear()?;
+                }
+                let (tail, timestamp) = ((0, GENESIS), Timestamp::default());
+                (Flushed { tail, timestamp, schema: Schema::of::<D>() }, Origin::Rebuilt)
+            }
         };
         self.stamp(flushed)?;
         Ok((flushed, origin))
@@ -184,7 +187,7 @@ impl<D: Domain> Recovery<'_, D> {
             while overlay.bytes() > OVERLAY_BYTES_MAX / 2
                 && let Some(full) = overlay.oldest_full().cloned()
             {
-                flusher::write(&**self.store, &full)?;
+                flusher::write(&**self.store, &full, from.schema)?;
                 overlay.forget(full.tail.0);
             }
         }

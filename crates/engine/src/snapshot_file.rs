@@ -27,7 +27,7 @@ use maitred_core::{PartitionId, Read, Timestamp, view::Entry};
 use self::blocks::{BlockReader, BlockWriter};
 use crate::{
     batch::Hash,
-    meta::Flushed,
+    meta::{Flushed, Schema},
     store::{Store, StoreError},
     view_hash,
 };
@@ -95,7 +95,7 @@ impl Header {
         bytes.extend_from_slice(&seq.to_le_bytes());
         bytes.extend_from_slice(&hash);
         bytes.extend_from_slice(&timestamp.as_micros().to_le_bytes());
-        bytes.extend_from_slice(&schema.to_le_bytes());
+        bytes.extend_from_slice(&schema.0.to_le_bytes());
         bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
         bytes.try_into().expect("the parts of a header add up to it")
     }
@@ -115,7 +115,7 @@ impl Header {
         let flushed = Flushed {
             tail: (u64::from_le_bytes(part(bytes, 16)), hash),
             timestamp: Timestamp::from_micros(i64::from_le_bytes(part(bytes, 56))),
-            schema: u32::from_le_bytes(part(bytes, 64)),
+            schema: Schema(u32::from_le_bytes(part(bytes, 64))),
         };
         Ok(Header { partition: u32::from_le_bytes(part(bytes, 12)), flushed })
     }

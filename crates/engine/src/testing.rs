@@ -118,6 +118,9 @@ impl Domain for Orders {
     type Fact = Fact;
     type Outcome = Changed;
 
+    const RULES_VERSION: u16 = 1;
+    const VIEW_SCHEMA: u16 = 1;
+
     fn decide(
         &self,
         view: &dyn Read,

@@ -28,10 +28,6 @@ use crate::{
     view::Scratch,
 };
 
-/// The version of the rules, stamped into every batch. Raised when the same command would be decided
-/// differently.
-pub const RULES_VERSION: u16 = 1;
-
 /// Decides commands and seals batches.
 pub struct Writer<D: Domain> {
     domain: Arc<D>,
@@ -191,7 +187,7 @@ impl<D: Domain> Writer<D> {
         // I9: timestamps rise strictly, whatever the wall clock does.
         let timestamp = wall.max(Timestamp::from_micros(self.timestamp.as_micros() + 1));
         BatchBuilder::new(Header {
-            rules_version: RULES_VERSION,
+            rules_version: D::RULES_VERSION,
             log: self.partition,
             epoch: 0,
             seq: self.tail.0 + 1,

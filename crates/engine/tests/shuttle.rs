@@ -21,6 +21,7 @@ use maitred_engine::batch::GENESIS;
 use maitred_engine::committer::{Committed, Committer};
 use maitred_engine::engine::{Bounds, Parts};
 use maitred_engine::flusher::{self, Flusher};
+use maitred_engine::meta::Schema;
 use maitred_engine::overlay::Overlay;
 use maitred_engine::publish::{Published, Shared};
 use maitred_engine::queue::Queued;
@@ -187,7 +188,7 @@ fn commit(ground: &Ground, from_writer: &Receiver<Prepared<Shop>>) {
 }
 
 fn flush(ground: &Ground) {
-    let flusher = Flusher::new(Arc::clone(&ground.shared), Arc::clone(&ground.store));
+    let flusher = Flusher::new(Arc::clone(&ground.shared), Arc::clone(&ground.store), Schema::of::<Shop>());
     loop {
         let last = *ground.decided_all.lock().unwrap();
         let oldest = ground.shared.published().overlay.oldest_full().cloned();
@@ -196,7 +197,7 @@ fn flush(ground: &Ground) {
             None => thread::yield_now(),
             Some(layer) if ground.breach == Breach::DropsEarly => {
                 ground.shared.flushed(layer.tail.0);
-                flusher::write(&*ground.store, &layer).unwrap();
+                flusher::write(&*ground.store, &layer, Schema::of::<Shop>()).unwrap();
             }
             Some(layer) => assert_eq!(flusher.step(), Ok(Some(layer.tail.0))),
         }

@@ -10,12 +10,14 @@ use maitred_booking::accounts::Accounts;
 use maitred_booking::accounts::token::Secrets;
 use maitred_booking::app::{Access, App};
 use maitred_booking::background::all_consumers;
+use maitred_booking::soundness::Soundness;
 use maitred_core::{PartitionId, Timestamp};
 use maitred_engine::background::Background;
 use maitred_engine::batch::GENESIS;
 use maitred_engine::clock::{Clock, SystemClock};
 use maitred_engine::engine::{Bounds, Engine, Parts, Threads};
 use maitred_engine::log::LogError;
+use maitred_engine::meta::Schema;
 use maitred_engine::overlay::Overlay;
 use maitred_engine::publish::Published;
 use maitred_engine::recovery::{Origin, Recovery, RecoveryError, Report};
@@ -28,6 +30,7 @@ use maitred_storage::view_lmdb::LmdbOptions;
 use maitred_storage::view_memory::MemoryStore;
 
 use crate::config::{Storage, TokenSecrets};
+use crate::scrubber::{Rate, SCRUB_PAUSE, Scrubber};
 use crate::snapshotter::Snapshotter;
 
 /// One machine has exactly this partition.
@@ -46,6 +49,8 @@ pub struct Node {
     background: Background,
     keeper: Keeper,
     snapshotter: Snapshotter,
+    scrubber: Scrubber,
+    soundness: Soundness,
     folder: DataFolder,
 }
 
@@ -112,7 +117,7 @@ impl Node {
         let boot = boot_id();
         let map_bytes = usize::try_from(storage.view_bytes).unwrap_or(usize::MAX);
         let store = folder.open_store(&boot, LmdbOptions { map_bytes, ..LmdbOptions::default() })?;
-        let snapshots = SnapshotFolder::new(folder.snapshot_disk()?);
+        let snapshots = SnapshotFolder::new(folder.snapshot_disk()?, Schema::of::<Booking>());
         let domain = Arc::new(Booking);
         let recovery = Recovery {
             domain: &*domain,
@@ -145,7 +150,10 @@ impl Node {
         let keeper = Keeper::start(opened.preparer, exit);
         let schedule = Schedule::new(storage.snapshot_log_bytes, behind);
         let snapshotter = Snapshotter::start(engine.clone(), snapshots, schedule);
-        Ok(Node { engine, started, threads, background, keeper, snapshotter, folder })
+        let rate = Rate { bytes_per_second: storage.scrub_bytes_per_second, pause: SCRUB_PAUSE };
+        let soundness = Soundness::default();
+        let scrubber = Scrubber::start(folder.log_disk()?, rate, soundness.clone());
+        Ok(Node { engine, started, threads, background, keeper, snapshotter, scrubber, soundness, folder })
     }
 
     /// The state of the handlers.
@@ -173,12 +181,20 @@ impl Node {
             None => self.folder.secret("token", random()?)?,
         };
         let accounts = Accounts::new(Secrets { current, previous: secrets.previous }, body_key);
-        Ok(App::new(self.engine.clone(), &cursor_key, accounts, access, default_tenant))
+        Ok(App::new(
+            self.engine.clone(),
+            &cursor_key,
+            accounts,
+            access,
+            default_tenant,
+            self.soundness.clone(),
+        ))
     }
 
     /// Answers what waits, flushes, and lets go of the folder.
     pub fn stop(self) {
         self.background.stop();
+        self.scrubber.stop();
         self.threads.stop();
         self.keeper.stop();
         self.snapshotter.stop();
@@ -225,7 +241,7 @@ pub fn in_memory() -> Result<(App, Threads), StartError> {
         on_broken: Box::new(exit),
     });
     let accounts = Accounts::new(Secrets { current: random()?, previous: None }, random()?);
-    Ok((App::new(engine, &random()?, accounts, Access::Keys, "default"), threads))
+    Ok((App::new(engine, &random()?, accounts, Access::Keys, "default", Soundness::default()), threads))
 }
 
 /// Bits from the system's source.

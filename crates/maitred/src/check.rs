@@ -23,7 +23,7 @@ use maitred_core::Seq;
 use maitred_engine::View;
 use maitred_engine::batch::Sealed;
 use maitred_engine::log::{Log, LogError, LogReader, Tail};
-use maitred_engine::meta::{self, Flushed};
+use maitred_engine::meta::{self, Flushed, Schema};
 use maitred_engine::recovery::{NoSnapshots, Origin, Recovery, RecoveryError, Report, Snapshots};
 use maitred_engine::snapshot_file;
 use maitred_engine::store::{Store, StoreError};
@@ -261,7 +261,7 @@ impl Check<'_> {
         if !self.folder.dir().join("snapshots").is_dir() {
             return Ok(());
         }
-        let snapshots = SnapshotFolder::new(self.folder.snapshot_disk()?);
+        let snapshots = SnapshotFolder::new(self.folder.snapshot_disk()?, Schema::of::<Booking>());
         let io = |source| OpenError::Io { path: self.folder.dir().join("snapshots"), source };
         for seq in snapshots.newest_first().map_err(io)? {
             let name = snapshots.full_name(seq);

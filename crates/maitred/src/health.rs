@@ -12,21 +12,26 @@ use maitred_web::{Problem, Reply, Time};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// That the server is well.
+/// How the server is.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Health {
-    /// `OK`.
-    #[schema(pattern = "^OK$")]
+    /// `OK`; from `/health` also `LOG_DAMAGED`: an older part of the log is not as it was written. The server reads
+    /// and writes on, and its operator has something to do.
+    #[schema(pattern = "^(OK|LOG_DAMAGED)$")]
     status: &'static str,
     /// When it was asked.
     timestamp: Time,
 }
 
 fn well(app: &App) -> Response {
-    Reply::ok(Health { status: "OK", timestamp: Time(app.engine().now()) }).into_response()
+    answer(app, "OK")
 }
 
-/// Whether the server lives.
+fn answer(app: &App, status: &'static str) -> Response {
+    Reply::ok(Health { status, timestamp: Time(app.engine().now()) }).into_response()
+}
+
+/// Whether the server lives, and whether its operator should look at it.
 #[utoipa::path(
     get,
     path = "/health",
@@ -35,7 +40,7 @@ fn well(app: &App) -> Response {
     responses((status = 200, description = "It lives", body = Health))
 )]
 pub async fn health(State(app): State<App>) -> Response {
-    well(&app)
+    if app.soundness().damage().is_empty() { well(&app) } else { answer(&app, "LOG_DAMAGED") }
 }
 
 /// Whether the server lives: a restart would help if it does not answer.

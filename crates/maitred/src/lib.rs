@@ -16,6 +16,7 @@ pub mod health;
 pub mod metrics;
 pub mod openapi;
 pub mod router;
+pub mod scrubber;
 pub mod serve;
 pub mod snapshotter;
 pub mod transfer;

@@ -243,7 +243,8 @@ impl Collector for Server {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         self.encode_requests(&mut encoder)?;
         self.encode_engine(&mut encoder)?;
-        self.encode_background(&mut encoder)
+        self.encode_background(&mut encoder)?;
+        self.encode_scrub(&mut encoder)
     }
 }
 
@@ -338,6 +339,18 @@ impl Server {
         let version = [("version", env!("CARGO_PKG_VERSION"))];
         let mut build = encoder.encode_descriptor("build", "This build", None, MetricType::Info)?;
         build.encode_info(&version)
+    }
+
+    fn encode_scrub(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let soundness = self.app.soundness();
+        let (bytes, seconds) = (Some(&Unit::Bytes), Some(&Unit::Seconds));
+        let verified = soundness.bytes_verified();
+        counter(encoder, "scrub_verified", "Bytes of older segments found as written", bytes, verified)?;
+        let completed = soundness.completed() as i64;
+        let help = "When all older segments had been looked at the last time, 0 if not yet";
+        gauge(encoder, "scrub_completed_timestamp", help, seconds, completed)?;
+        let damaged = soundness.damage().len() as i64;
+        gauge(encoder, "scrub_damaged_segments", "Older segments that are not as written", None, damaged)
     }
 }
 

@@ -120,7 +120,7 @@ impl RealDisk {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        debug_assert!(!name.contains('/'), "a disk is one folder");
+        assert!(!name.contains('/'), "a disk is one folder");
         self.folder.join(name)
     }
 }
@@ -246,5 +246,11 @@ mod tests {
         assert!(disk.free_bytes().unwrap() > 0);
         assert_eq!(disk.full_name("x"), parent.join("a/b/x").display().to_string());
         std::fs::remove_dir_all(parent).unwrap();
+    }
+    #[test]
+    #[should_panic(expected = "a disk is one folder")]
+    fn a_name_does_not_lead_out_of_the_folder() {
+        let disk = RealDisk { folder: std::env::temp_dir() };
+        let _ = disk.open("../passwd"); // it panics
     }
 }

@@ -10,7 +10,7 @@ use std::io;
 use maitred_core::Seq;
 use maitred_engine::View;
 use maitred_engine::log::Tail;
-use maitred_engine::meta::{Flushed, SCHEMA};
+use maitred_engine::meta::{Flushed, Schema};
 use maitred_engine::recovery::Snapshots;
 use maitred_engine::snapshot_file::{self, Header, SnapshotError};
 use maitred_engine::store::{Store, StoreError};
@@ -32,12 +32,13 @@ const UNFINISHED: &str = "next.snapshot.new";
 #[derive(Debug)]
 pub struct SnapshotFolder<D: Disk> {
     disk: D,
+    schema: Schema,
 }
 
 impl<D: Disk> SnapshotFolder<D> {
-    /// The snapshots on `disk`.
-    pub fn new(disk: D) -> Self {
-        SnapshotFolder { disk }
+    /// The snapshots on `disk`, of views whose tables have the layout `schema`. Those of another are passed over.
+    pub fn new(disk: D, schema: Schema) -> Self {
+        SnapshotFolder { disk, schema }
     }
 
     /// The batches at which there are snapshots, the newest first.
@@ -77,7 +78,7 @@ impl<D: Disk> SnapshotFolder<D> {
 
     fn write_new(&self, view: &View) -> io::Result<()> {
         let file = self.disk.create(UNFINISHED)?;
-        let flushed = Flushed { tail: view.tail(), timestamp: view.timestamp(), schema: SCHEMA };
+        let flushed = Flushed { tail: view.tail(), timestamp: view.timestamp(), schema: self.schema };
         let header = Header { partition: view.position().partition, flushed };
         let mut out = Writer { file: &file, buffer: Vec::with_capacity(BUFFER_BYTES), offset: 0 };
         snapshot_file::write(&mut out, &header, view)?;
@@ -116,7 +117,7 @@ impl<D: Disk> SnapshotFolder<D> {
         fits: &dyn Fn(Tail) -> bool,
     ) -> Result<Option<Flushed>, SnapshotError> {
         let (header, _) = snapshot_file::read(self.open(seq)?)?;
-        if header.flushed.schema != SCHEMA || !fits(header.flushed.tail) {
+        if header.flushed.schema != self.schema || !fits(header.flushed.tail) {
             return Ok(None);
         }
         let header = snapshot_file::load(self.open(seq)?, store)?;
@@ -130,7 +131,10 @@ impl<D: Disk> Snapshots for SnapshotFolder<D> {
         for seq in seqs {
             match self.load_one(seq, store, fits) {
                 Ok(Some(flushed)) => return Ok(Some(flushed)),
-                Ok(None) => tracing::warn!(snapshot.seq = seq, "a snapshot is not of this log; passed over"),
+                Ok(None) => tracing::warn!(
+                    snapshot.seq = seq,
+                    "a snapshot is of another log or another build's tables; passed over"
+                ),
                 Err(SnapshotError::Store(error)) => return Err(error),
                 Err(error) => {
                     tracing::warn!(snapshot.seq = seq, error = %error, "a snapshot cannot be read; passed over");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use maitred_core::{Key, Read, Table, TenantNumber, Timestamp};
 use maitred_engine::View;
-use maitred_engine::meta::{self, Flushed, SCHEMA};
+use maitred_engine::meta::{self, Flushed, Schema};
 use maitred_engine::overlay::Overlay;
 use maitred_engine::publish::Published;
 use maitred_engine::recovery::Snapshots;
@@ -14,6 +14,8 @@ use maitred_engine::view_hash::view_hash;
 use maitred_storage::disk::RealDisk;
 use maitred_storage::snapshots::{SNAPSHOTS_KEPT, Schedule, SnapshotFolder};
 use maitred_storage::view_memory::MemoryStore;
+
+const SCHEMA: Schema = Schema(1);
 
 struct Folder(PathBuf);
 
@@ -25,7 +27,7 @@ impl Folder {
     }
 
     fn snapshots(&self) -> SnapshotFolder<RealDisk> {
-        SnapshotFolder::new(RealDisk::new(&self.0).unwrap())
+        SnapshotFolder::new(RealDisk::new(&self.0).unwrap(), SCHEMA)
     }
 
     fn files(&self) -> Vec<String> {
@@ -86,6 +88,20 @@ fn one_that_does_not_fit_the_log_is_passed_over() {
     folder.snapshots().write(&view(9)).unwrap();
     assert_eq!(loaded(&folder, |seq| seq < 9), Some((5, view_hash(&view(5)))));
     assert_eq!(loaded(&folder, |_| false), None);
+}
+
+#[test]
+fn one_of_another_layout_is_passed_over() {
+    let folder = Folder::new("layout");
+    folder.snapshots().write(&view(5)).unwrap();
+    let later = SnapshotFolder::new(RealDisk::new(&folder.0).unwrap(), Schema(2));
+    assert_eq!(later.load(&MemoryStore::new(), &|_| true), Ok(None));
+    later.write(&view(9)).unwrap();
+    assert_eq!(
+        loaded(&folder, |_| true),
+        Some((5, view_hash(&view(5)))),
+        "nor is the later one this build's"
+    );
 }
 
 #[test]

@@ -8,10 +8,10 @@ use super::command::{
 };
 use super::fact::{Account, Fact, Person, State};
 use super::view::{self, AccountVersion, Holder};
-use crate::encoding;
 use crate::name;
 use crate::record::{self, ChangeType};
 use crate::violation::refuse_any;
+use crate::{Booking, encoding};
 
 /// The rules of accounts.
 #[derive(Debug, Clone, Copy, Default)]
@@ -44,6 +44,9 @@ impl Domain for Rules {
     type Command = Command;
     type Fact = Fact;
     type Outcome = Outcome;
+
+    const RULES_VERSION: u16 = Booking::RULES_VERSION;
+    const VIEW_SCHEMA: u16 = Booking::VIEW_SCHEMA;
 
     fn decide(&self, view: &dyn Read, command: &Command, cx: &Context) -> Decided {
         match command {

@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 use super::command::{Cancel, Command, Import, Upsert, validate, validate_external_id, validate_import};
 use super::fact::{Details, Fact, Imported, ResourceNamed, State};
 use super::view::{self, Appointment, Found};
-use crate::encoding;
 use crate::json::JsonObject;
 use crate::name::{self, Counter, NameKind};
 use crate::record::{self, ChangeType, RecordId};
 use crate::slot::{self, Claim, ResourceNumber};
 use crate::violation::refuse_any;
+use crate::{Booking, encoding};
 
 /// The most appointments that a refusal names as being in the way.
 pub const CONFLICTS_MAX: usize = 10;
@@ -71,6 +71,8 @@ impl Domain for Rules {
     type Command = Command;
     type Fact = Fact;
     type Outcome = Outcome;
+    const RULES_VERSION: u16 = Booking::RULES_VERSION;
+    const VIEW_SCHEMA: u16 = Booking::VIEW_SCHEMA;
 
     fn decide(&self, view: &dyn Read, command: &Command, cx: &Context) -> Decided {
         match command {

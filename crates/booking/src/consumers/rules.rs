@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::command::Command;
 use super::fact::Fact;
 use super::view;
-use crate::encoding;
+use crate::{Booking, encoding};
 
 /// The most dead letters of one consumer. Past it the consumer waits with what it cannot deal with.
 pub const DEAD_LETTERS_MAX: u64 = 10_000;
@@ -30,6 +30,9 @@ impl Domain for Rules {
     type Command = Command;
     type Fact = Fact;
     type Outcome = Outcome;
+
+    const RULES_VERSION: u16 = Booking::RULES_VERSION;
+    const VIEW_SCHEMA: u16 = Booking::VIEW_SCHEMA;
 
     /// # Panics
     /// When the command does not belong to the system tenant: the runners submit it there.

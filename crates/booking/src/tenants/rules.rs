@@ -11,10 +11,10 @@ use super::command::{
 };
 use super::fact::{Fact, KeyState, Profile};
 use super::view::{self, ApiKey, Tenant};
-use crate::encoding;
 use crate::name::{self, Counter, NameKind};
 use crate::record::{self, ChangeType};
 use crate::violation::refuse_any;
+use crate::{Booking, encoding};
 
 /// The most tenants that drop-in routes create by themselves, closed ones included.
 pub const TENANTS_AUTOMATIC_MAX: u64 = 10_000;
@@ -50,6 +50,8 @@ impl Domain for Rules {
     type Command = Command;
     type Fact = Fact;
     type Outcome = Outcome;
+    const RULES_VERSION: u16 = Booking::RULES_VERSION;
+    const VIEW_SCHEMA: u16 = Booking::VIEW_SCHEMA;
 
     /// # Panics
     /// When the command does not belong to the system tenant: the edge submits it there.

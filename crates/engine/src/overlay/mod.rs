@@ -26,7 +26,7 @@ use tree::{FrozenLayer, Layer, LayerView};
 /// A layer is full, and is flushed, when it has reached this size. Flushing one dirties up to 100 MB of a
 /// store's pages, which is what bounds it.
 pub const LAYER_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// The overlay's bound. Past it the writer waits for the flusher, and admission slows down.
+/// The overlay's bound. From half of it on the writer slows down (`crate::throttle`), and admission with it.
 pub const OVERLAY_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// A layer that takes no more entries.

@@ -76,8 +76,11 @@ impl Store for MapStore {
 }
 
 fn header() -> Header {
-    let flushed =
-        Flushed { tail: (42, [7; 32]), timestamp: Timestamp::from_micros(1_600_000_000_123_456), schema: 3 };
+    let flushed = Flushed {
+        tail: (42, [7; 32]),
+        timestamp: Timestamp::from_micros(1_600_000_000_123_456),
+        schema: Schema(3),
+    };
     Header { partition: 5, flushed }
 }
 

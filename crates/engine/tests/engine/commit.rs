@@ -1,9 +1,11 @@
 //! When a batch becomes durable, and what happens when it does not.
 
-use maitred_engine::{Unavailable, log::LogError};
+use maitred_core::Domain;
+use maitred_engine::Unavailable;
+use maitred_engine::log::{LogError, LogReader};
 
 use crate::toy::log::Fate;
-use crate::toy::shop::{Ask, ask, left};
+use crate::toy::shop::{Ask, Shop, ask, left};
 use crate::world::{World, is_answered, outcome};
 
 const TAKE: Ask = Ask::Take { item: 1, count: 1 };
@@ -224,4 +226,11 @@ fn a_log_that_has_gone_back_is_not_followed() {
             assert_eq!(position.seq, 2, "nothing of it is published");
         }
     }
+}
+
+#[test]
+fn a_batch_bears_the_version_of_the_rules_that_decided_it() {
+    let world = world_with_one_piece();
+    let batch = &world.log.read(1, 1).expect("it is there")[0];
+    assert_eq!(batch.header.rules_version, Shop::RULES_VERSION);
 }

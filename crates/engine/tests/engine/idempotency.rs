@@ -5,12 +5,12 @@ use std::time::Duration;
 use maitred_core::{Key, Read, Table, TenantNumber, Timestamp, Write};
 use maitred_engine::apply::{self, IDEMPOTENCY_KEYS_MAX, IDEMPOTENCY_MICROS};
 use maitred_engine::batch::GENESIS;
-use maitred_engine::meta::{self, Flushed, SCHEMA};
+use maitred_engine::meta::{self, Flushed, Schema};
 use maitred_engine::recovery::Origin;
 
 use crate::toy::clock::START;
 use crate::toy::model::Map;
-use crate::toy::shop::{Ask, ask, keyed, said};
+use crate::toy::shop::{Ask, Shop, ask, keyed, said};
 use crate::toy::store::ToyStore;
 use crate::world::{BOOT, Ground, World, outcome};
 
@@ -120,7 +120,8 @@ fn a_new_key_forgets_two_expired_ones_and_no_more() {
 /// as old.
 fn world_with_keys(free: u64, ages: &[Duration]) -> World {
     let mut map = Map::default();
-    let flushed = Flushed { tail: (0, GENESIS), timestamp: Timestamp::from_micros(0), schema: SCHEMA };
+    let flushed =
+        Flushed { tail: (0, GENESIS), timestamp: Timestamp::from_micros(0), schema: Schema::of::<Shop>() };
     map.put(&meta::flushed_key(), &flushed.to_bytes());
     map.put(&meta::boot_key(), BOOT);
     map.put(&meta::partition_key(), &0u32.to_be_bytes());

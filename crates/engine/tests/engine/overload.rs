@@ -1,10 +1,11 @@
 //! What happens when more comes than can be done, or the ground gives way.
 
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use maitred_engine::Unavailable;
 use maitred_engine::engine::Bounds;
-use maitred_engine::queue::RETRY_AFTER;
+use maitred_engine::queue::{QUEUE_WAIT_MAX, RETRY_AFTER};
 
 use crate::toy::shop::{Ask, ask};
 use crate::world::{Ground, World, outcome};
@@ -110,5 +111,35 @@ fn an_overlay_that_cannot_be_flushed_is_bounded() {
     world.store.release();
     world.store.wait_committed(10);
     assert_eq!(world.submit(ask(1, STOCK)).map(drop), Ok(()), "there is room again");
+    world.check_view();
+}
+
+#[test]
+fn an_overlay_over_a_slow_store_settles_under_its_bound() {
+    const BYTES_MAX: usize = 256 * 1024;
+    const COMMANDS: u64 = 20_000;
+    const AT_ONCE: usize = 64;
+    // A layer a batch, and 3 ms a layer: unthrottled, batches come several times as fast.
+    let bounds = Bounds { layer_bytes_max: 1, overlay_bytes_max: BYTES_MAX, ..Bounds::default() };
+    let world = Ground { bounds, ..Ground::default() }.start();
+    world.store.slow_down(Duration::from_millis(3));
+    let (mut under_way, mut overlay_max, mut wait_max) = (VecDeque::new(), 0, Duration::ZERO);
+    let mut settle = |under_way: &mut VecDeque<(Instant, _)>| {
+        let Some((entered, pending)) = under_way.pop_front() else { return false };
+        world.wait(pending).expect("nothing is refused");
+        wait_max = wait_max.max(Instant::elapsed(&entered));
+        overlay_max = overlay_max.max(world.engine.overlay_bytes());
+        true
+    };
+    for n in 0..COMMANDS {
+        under_way.push_back((Instant::now(), world.enter(ask(1, Ask::Stock { item: n % 8, count: 1 }))));
+        if under_way.len() == AT_ONCE {
+            settle(&mut under_way);
+        }
+    }
+    while settle(&mut under_way) {}
+    assert!(overlay_max > BYTES_MAX / 2, "it was never throttled: {overlay_max} bytes");
+    assert!(overlay_max < BYTES_MAX, "it went past its bound: {overlay_max} bytes");
+    assert!(wait_max < QUEUE_WAIT_MAX, "a command waited {wait_max:?}");
     world.check_view();
 }

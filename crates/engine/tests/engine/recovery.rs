@@ -5,14 +5,14 @@ use std::sync::Arc;
 use maitred_core::{Read, Seq, Write};
 use maitred_engine::engine::Bounds;
 use maitred_engine::log::{LogReader, Tail};
-use maitred_engine::meta::{self, Flushed, SCHEMA};
+use maitred_engine::meta::{self, Flushed, Schema};
 use maitred_engine::recovery::{NoSnapshots, Origin, Snapshots};
 use maitred_engine::store::{Store, StoreError};
 use maitred_engine::view_hash::view_hash;
 
 use crate::toy::log::{Fate, ToyLog};
 use crate::toy::model::Map;
-use crate::toy::shop::{Ask, keyed};
+use crate::toy::shop::{Ask, Shop, keyed};
 use crate::toy::store::ToyStore;
 use crate::world::{BOOT, Ground, World};
 
@@ -88,11 +88,14 @@ fn restamp(map: &mut Map, change: fn(&mut Flushed)) {
 #[test]
 fn a_store_that_cannot_be_trusted_is_rebuilt() {
     type Spoil = fn(&mut Map);
-    let rows: [(&str, Spoil); 7] = [
+    let rows: [(&str, Spoil); 8] = [
         ("of another boot", |map| map.put(&meta::boot_key(), b"an earlier boot")),
         ("of another log", |map| restamp(map, |stamp| stamp.tail.1[0] ^= 1)),
         ("ahead of the log", |map| restamp(map, |stamp| stamp.tail.0 = 31)),
-        ("of another layout", |map| restamp(map, |stamp| stamp.schema = SCHEMA + 1)),
+        ("whose domain's tables are of another layout", |map| restamp(map, |stamp| stamp.schema.0 += 1)),
+        ("whose engine's tables are of another layout", |map| {
+            restamp(map, |stamp| stamp.schema.0 += 1 << 16);
+        }),
         ("of another partition", |map| map.put(&meta::partition_key(), &1u32.to_be_bytes())),
         ("that says nothing of itself", |map| map.delete(&meta::flushed_key())),
         ("that is empty", |map| map.0.clear()),
@@ -124,6 +127,7 @@ fn a_boot_that_has_no_name_trusts_no_store() {
 struct Kept {
     log: Arc<ToyLog>,
     newest_first: Vec<(Seq, bool)>,
+    schema: Schema,
 }
 
 impl Snapshots for Kept {
@@ -135,7 +139,7 @@ impl Snapshots for Kept {
             if fits(tail) {
                 let view = self.log.view(*seq);
                 store.write(&mut view.0.iter().map(|(key, value)| (&key[..], Some(&value[..]))))?;
-                return Ok(Some(Flushed { tail, timestamp: batch.header.timestamp, schema: SCHEMA }));
+                return Ok(Some(Flushed { tail, timestamp: batch.header.timestamp, schema: self.schema }));
             }
         }
         Ok(None)
@@ -146,11 +150,22 @@ impl Snapshots for Kept {
 fn the_newest_snapshot_that_fits_saves_replaying_what_is_before_it() {
     let snapshots = |log: &Arc<ToyLog>| {
         let newest_first = vec![(28, false), (24, true), (10, true)];
-        Box::new(Kept { log: Arc::clone(log), newest_first }) as Box<dyn Snapshots>
+        let schema = Schema::of::<Shop>();
+        Box::new(Kept { log: Arc::clone(log), newest_first, schema }) as Box<dyn Snapshots>
     };
     let world = revive(|then| (*then).clone(), b"another boot", snapshots);
     assert_eq!(world.report.store, Origin::Snapshot);
     assert_eq!((world.report.store_seq, world.report.replayed), (24, 6));
+}
+
+#[test]
+fn a_snapshot_of_another_layout_leaves_nothing_behind() {
+    let snapshots = |log: &Arc<ToyLog>| {
+        let schema = Schema(Schema::of::<Shop>().0 + 1);
+        Box::new(Kept { log: Arc::clone(log), newest_first: vec![(24, true)], schema }) as Box<dyn Snapshots>
+    };
+    let world = revive(|then| (*then).clone(), b"another boot", snapshots);
+    assert_eq!((world.report.store, world.report.replayed), (Origin::Rebuilt, 30));
 }
 
 #[test]

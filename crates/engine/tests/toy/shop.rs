@@ -113,6 +113,8 @@ impl Domain for Shop {
     type Command = Ask;
     type Fact = Changed;
     type Outcome = Left;
+    const RULES_VERSION: u16 = 7;
+    const VIEW_SCHEMA: u16 = 3;
 
     fn decide(
         &self,

@@ -2,10 +2,11 @@
 //! checker of schedules may go on with any other thread.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use maitred_core::{Read, view::Entry, view::Visit};
 use maitred_engine::store::{Change, Store, StoreError, StoreSnapshot};
-use maitred_engine::sync::{Condvar, Mutex, MutexGuard};
+use maitred_engine::sync::{Condvar, Mutex, MutexGuard, thread};
 
 use super::{model::Map, wait_until};
 
@@ -20,6 +21,8 @@ pub(crate) struct ToyStore {
 struct State {
     map: Arc<Map>,
     held: bool,
+    /// How long a transaction takes.
+    takes: Duration,
     fails: bool,
     /// Transactions that were begun, that failed, and that were committed.
     begun: usize,
@@ -56,6 +59,11 @@ impl ToyStore {
     /// Transactions are committed again.
     pub(crate) fn release(&self) {
         self.set(|state| state.held = false);
+    }
+
+    /// From now on each transaction takes so long.
+    pub(crate) fn slow_down(&self, takes: Duration) {
+        self.set(|state| state.takes = takes);
     }
 
     /// From now on transactions fail, or no longer.
@@ -95,7 +103,15 @@ impl Store for ToyStore {
     }
 
     fn write(&self, changes: &mut dyn Iterator<Item = Change<'_>>) -> Result<(), StoreError> {
-        self.set(|state| state.begun += 1);
+        // Under one lock: each further one is another schedule to the checker of schedules.
+        let mut takes = Duration::ZERO;
+        self.set(|state| {
+            state.begun += 1;
+            takes = state.takes;
+        });
+        if !takes.is_zero() {
+            thread::sleep(takes);
+        }
         let mut map = Map::clone(&self.map());
         let mut last = None;
         for (key, value) in changes {

@@ -159,8 +159,9 @@ impl Config {
             ("storage.segment_bytes", storage.segment_bytes, 64 * 1_024..=GIB),
             ("storage.free_bytes", storage.free_bytes, 0..=1_024 * GIB),
             ("storage.snapshot_log_bytes", storage.snapshot_log_bytes, 0..=1_024 * GIB),
+            ("storage.scrub_bytes_per_second", storage.scrub_bytes_per_second, 0..=GIB),
             ("storage.view_bytes", storage.view_bytes, 16 * 1_024 * 1_024..=64 * 1_024 * GIB),
-            ("storage.overlay_bytes", storage.overlay_bytes, 2 * LAYER_BYTES_MAX as u64..=64 * GIB),
+            ("storage.overlay_bytes", storage.overlay_bytes, 4 * LAYER_BYTES_MAX as u64..=64 * GIB),
         ] {
             if !range.contains(&value) {
                 return Err(ConfigError::Range { key, value, range });

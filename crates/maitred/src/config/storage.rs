@@ -6,6 +6,7 @@ use maitred_storage::snapshots::SNAPSHOT_LOG_BYTES;
 use maitred_storage::view_lmdb::MAP_BYTES_DEFAULT;
 
 use super::settings;
+use crate::scrubber::SCRUB_BYTES_PER_SECOND;
 
 settings! {
     /// How the data folder is used.
@@ -17,11 +18,14 @@ settings! {
         /// Growth of the log between two snapshots of the view, in bytes; 0: no snapshots [default: 268435456]
         snapshot_log_bytes: u64 = SNAPSHOT_LOG_BYTES, "snapshot-log-bytes" "MAITRED_SNAPSHOT_LOG_BYTES"
             [value_name = "BYTES"];
+        /// How much of the log's older files is read and verified in a second, in bytes; 0: none [default: 8388608]
+        scrub_bytes_per_second: u64 = SCRUB_BYTES_PER_SECOND, "scrub-bytes-per-second" "MAITRED_SCRUB_BYTES_PER_SECOND"
+            [value_name = "BYTES"];
         /// Size up to which the view's store may grow, in bytes; a multiple of 4096. Address space that is
         /// reserved, not memory or disk [default: 68719476736]
         view_bytes: u64 = MAP_BYTES_DEFAULT as u64, "view-bytes" "MAITRED_VIEW_BYTES" [value_name = "BYTES"];
-        /// Memory for what is decided and not yet in the view's store, in bytes; past it writes slow down, past
-        /// twice as much they are refused [default: 67108864]
+        /// Memory for what is decided and not yet in the view's store, in bytes; from half of it on writes slow
+        /// down, past twice as much they are refused [default: 67108864]
         overlay_bytes: u64 = OVERLAY_BYTES_MAX as u64, "overlay-bytes" "MAITRED_OVERLAY_BYTES" [value_name = "BYTES"];
     }
 }

@@ -108,7 +108,7 @@ fn what_cannot_be_is_refused_and_the_key_is_named() {
         ("[limits]\ndrain_seconds = 86401", "limits.drain_seconds: 86401 is not between 0 and 86400"),
         (
             "[storage]\noverlay_bytes = 1048576",
-            "storage.overlay_bytes: 1048576 is not between 16777216 and 68719476736; choose a value in this range",
+            "storage.overlay_bytes: 1048576 is not between 33554432 and 68719476736; choose a value in this range",
         ),
         ("[server]\nlisten = \"localhost\"", "server.listen: "),
         ("[server]\nlisten = \"0.0.0.0:80\"", "server.listen: 0.0.0.0:80 is not a loopback address"),

@@ -200,7 +200,7 @@ fn a_request_that_does_not_end_is_cut_off_after_the_time_that_is_set() {
     let folder = Folder::new();
     let server = Server::start_with(
         &["serve", "--demo", "--listen", "127.0.0.1:0", "--data", &folder.arg("data")],
-        &[("MAITRED_DRAIN_SECONDS", "0"), ("MAITRED_OVERLAY_BYTES", "16777216")],
+        &[("MAITRED_DRAIN_SECONDS", "0"), ("MAITRED_OVERLAY_BYTES", "33554432")],
     );
     let mut stream = TcpStream::connect(server.address).expect("it listens");
     let head = "PUT /v1/tenants/demo/appointments/a HTTP/1.1\r\nContent-Type: application/json\r\n";

@@ -12,6 +12,7 @@ mod clock;
 mod docs;
 mod operation;
 mod router;
+mod scrub;
 mod server;
 mod tenants;
 mod users;

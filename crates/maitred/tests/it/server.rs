@@ -158,6 +158,12 @@ impl Server {
         self.request("DELETE", path)
     }
 
+    /// The data folder.
+    pub(crate) fn folder(&self) -> PathBuf {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.as_ref().expect("it runs until it is dropped").dir.clone()
+    }
+
     /// Where the log ends. A request that wrote nothing leaves it where it was.
     pub(crate) fn position(&self) -> String {
         self.app.engine().position().to_string()

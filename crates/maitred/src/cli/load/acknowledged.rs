@@ -55,9 +55,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<(String, u64)>, LoadError> {
     let mut line = String::new();
     for number in 1_u64.. {
         line.clear();
-        let bytes = reader.read_line(&mut line).map_err(|error| LoadError::file(path, &error))?;
+        reader.read_line(&mut line).map_err(|error| LoadError::file(path, &error))?;
         let Some(whole) = line.strip_suffix('\n') else { break };
-        debug_assert!(bytes > 0);
         let parsed = whole.split_once(' ').and_then(|(id, version)| Some((id, version.parse::<u64>().ok()?)));
         let Some((id, version)) = parsed else {
             return Err(LoadError::Invalid(format!("{}: line {number} is no `id version`", path.display())));

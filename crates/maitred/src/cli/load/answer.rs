@@ -92,7 +92,7 @@ impl AnswerReader {
 
     /// The answer, once [`AnswerReader::feed`] said it is complete.
     pub(super) fn answer(&self) -> Answer<'_> {
-        debug_assert_eq!(self.state, State::Complete);
+        assert_eq!(self.state, State::Complete);
         Answer { status: self.status, body: &self.kept }
     }
 

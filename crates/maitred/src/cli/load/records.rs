@@ -117,7 +117,7 @@ pub(super) fn scramble(value: u64) -> u64 {
 /// A permutation of `0..count` chosen by `key`: a Feistel network over the next even number of bits, walked until
 /// it is back inside (Black, Rogaway 2002). No table, so a range of any size costs no memory.
 fn permute(position: u64, count: u64, key: u64) -> u64 {
-    debug_assert!(position < count);
+    assert!(position < count);
     let bits = u64::BITS - (count - 1).leading_zeros();
     let half = bits.div_ceil(2).max(1);
     let mask = (1_u64 << half) - 1;

@@ -77,7 +77,7 @@ impl Schedule {
     fn enqueue(&self, due: Instant, waker: Waker) -> io::Result<()> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let first = waiting.is_empty();
-        debug_assert!(waiting.back().is_none_or(|(before, _)| *before <= due), "due instants must rise");
+        assert!(waiting.back().is_none_or(|(before, _)| *before <= due), "due instants must rise");
         waiting.push_back((due, waker));
         if first { self.arm(due) } else { Ok(()) }
     }

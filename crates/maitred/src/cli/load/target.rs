@@ -94,7 +94,7 @@ pub(super) struct RequestTemplate {
 impl RequestTemplate {
     /// Appends the request with the given end of the path and, unless it is a GET, the given body.
     pub(super) fn write(&self, out: &mut Vec<u8>, path_end: &[u8], body: &[u8]) {
-        debug_assert!(self.has_body || body.is_empty());
+        assert!(self.has_body || body.is_empty());
         out.extend_from_slice(&self.before);
         out.extend_from_slice(path_end);
         out.extend_from_slice(&self.behind_path);
