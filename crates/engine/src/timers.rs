@@ -46,6 +46,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// The waits before something that is still due is tried again.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(60);
+/// After so many tries something is wrong, and is said once.
+const TRIES_TOLD: u32 = 5;
 
 /// A domain with timers.
 pub trait Timed: Domain<Command: Clone + PartialEq> {
@@ -126,6 +128,13 @@ impl<D: Timed> TimerRunner<D> {
                 State::Decided(_) | State::Waits(_) if !is_due() => false,
                 State::Waits(_) => true,
                 State::Decided(_) => {
+                    if tried.tries == TRIES_TOLD {
+                        let tenant = tried.tenant.0;
+                        tracing::warn!(
+                            tenant.number = tenant,
+                            "a timer is still due after {TRIES_TOLD} tries"
+                        );
+                    }
                     tried.state = State::Waits(now + backoff.delay(tried.tries));
                     true
                 }

@@ -56,6 +56,8 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// The waits before another try.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(10);
+/// The waits for commands to be taken again do not grow after so many.
+const WAITS_MAX: u32 = 5;
 
 /// Carries out a consumer's work.
 pub struct ConsumerRunner<D: Bookkeeping> {
@@ -79,7 +81,7 @@ struct Task<D: Domain> {
     key: u128,
     /// How often it failed, by its own fault.
     attempts: u32,
-    /// How often it had to wait, for whatever reason.
+    /// How often in a row its commands were not taken.
     waits: u32,
     state: State<D>,
 }
@@ -326,9 +328,9 @@ impl<D: Bookkeeping> ConsumerRunner<D> {
                 self.status.facts.fetch_add(1, Relaxed);
                 return;
             }
-            Outcome::Unavailable => {}
+            Outcome::Unavailable => task.waits = WAITS_MAX.min(task.waits + 1),
             Outcome::Failed(reason) => {
-                task.attempts = task.attempts.saturating_add(1);
+                (task.attempts, task.waits) = (task.attempts.saturating_add(1), 0);
                 self.status.failures.fetch_add(1, Relaxed);
                 if task.attempts >= ATTEMPTS_MAX {
                     let letter = self.letter(task, &reason);
@@ -340,21 +342,22 @@ impl<D: Bookkeeping> ConsumerRunner<D> {
                 }
             }
         }
-        task.waits = task.waits.saturating_add(1);
-        task.state = State::Waits(round.monotonic + self.backoff.delay(task.waits));
+        let delay = self.backoff.delay(task.attempts.max(task.waits));
+        task.state = State::Waits(round.monotonic + delay);
     }
 
     fn letter(&self, task: &Task<D>, reason: &str) -> DeadLetter {
         let (consumer, At { tenant, seq, ordinal, timestamp }) = (self.consumer.name(), task.at);
-        tracing::error!(
-            consumer,
-            tenant.number = tenant.0,
-            fact.seq = seq,
-            fact.ordinal = ordinal,
-            reason,
-            attempts = task.attempts,
-            "a consumer cannot deal with a fact: it is put aside"
-        );
+        if task.attempts == ATTEMPTS_MAX {
+            tracing::error!(
+                consumer,
+                tenant.number = tenant.0,
+                fact.seq = seq,
+                fact.ordinal = ordinal,
+                reason,
+                "a consumer cannot deal with a fact: it is put aside as a dead letter"
+            );
+        }
         let reason = reason.chars().take(REASON_CHARS_MAX).collect();
         let (fact, attempts) = (ChangeId { seq, ordinal }, task.attempts);
         DeadLetter { consumer, fact, decided_at: timestamp, tenant, key: task.key, attempts, reason }

@@ -1,17 +1,20 @@
 //! Timers and consumers on their threads, behind an engine on its own.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use maitred_core::{Actor, ChangeId, Seq, TenantNumber};
-use maitred_engine::background::Background;
+use maitred_core::{Actor, ChangeId, Seq, TenantNumber, Timestamp};
+use maitred_engine::background::{Background, Machine, Round};
 use maitred_engine::batch::{GENESIS, Sealed};
 use maitred_engine::consumers::{ATTEMPTS_MAX, Bookkeeping, Consumer};
 use maitred_engine::engine::{Parts, Threads};
 use maitred_engine::log::{Appended, Log, LogError, LogReader, Tail};
+use maitred_engine::queue::Reply;
 use maitred_engine::recovery::{NoSnapshots, Recovery};
 use maitred_engine::store::Store;
 use maitred_engine::testing::{COMPLETION, Command, Completion, Orders, Status, is_parked, status};
-use maitred_engine::{Engine, Envelope, View};
+use maitred_engine::timers::{TimerRunner, UNDER_WAY_MAX};
+use maitred_engine::{Engine, Envelope, Unavailable, View};
 
 use crate::toy::HANGS;
 use crate::toy::clock::Hands;
@@ -65,27 +68,40 @@ struct World {
     runtime: tokio::runtime::Runtime,
 }
 
-fn start(log: PlainLog, clock: Arc<Hands>, consumed: Arc<Mutex<Vec<u64>>>) -> World {
+/// An engine on this log, with nothing behind it.
+fn engine(log: &PlainLog, clock: &Arc<Hands>) -> (Engine<Orders>, Threads) {
     let store = Arc::new(ToyStore::default()) as Arc<dyn Store>;
     let (domain, snapshots) = (Arc::new(Orders), &NoSnapshots);
-    let recovery =
-        Recovery { domain: &*domain, log: &log, store: &store, snapshots, partition: 0, boot: BOOT };
+    let recovery = Recovery { domain: &*domain, log, store: &store, snapshots, partition: 0, boot: BOOT };
     let (published, _) = recovery.run().expect("what is there can be recovered");
-    let (engine, threads) = Engine::start(Parts {
+    Engine::start(Parts {
         domain,
         log: Box::new(log.clone()),
         store,
         published,
-        clock: Arc::clone(&clock) as _,
+        clock: Arc::clone(clock) as _,
         partition: 0,
         seed: 1,
         on_broken: Box::new(|error| panic!("the engine gives up: {error}")),
-    });
+    })
+}
+
+fn start(log: PlainLog, clock: Arc<Hands>, consumed: Arc<Mutex<Vec<u64>>>) -> World {
+    let (engine, threads) = engine(&log, &clock);
     let told = Arc::clone(&consumed);
     let consumer = Completion(move |_, order| told.lock().unwrap().push(order));
     let background = Background::start(&engine, vec![Arc::new(consumer) as Arc<dyn Consumer<Orders>>], 1);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    World { log, clock, consumed, engine, threads, background, runtime }
+    World { log, clock, consumed, engine, threads, background, runtime: runtime() }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap()
+}
+
+fn place(tenant: u32, order: u64, holds_micros: Option<i64>) -> Envelope<Command> {
+    let command = Command::Place(order, holds_micros);
+    let (tenant, actor) = (TenantNumber(tenant), Actor::Anonymous);
+    Envelope { tenant, actor, idempotency: None, bytes: 64, command }
 }
 
 impl World {
@@ -103,9 +119,7 @@ impl World {
 
     /// Places an order. Returns the batch.
     fn place(&self, order: u64, holds_micros: Option<i64>) -> Seq {
-        let command = Command::Place(order, holds_micros);
-        let envelope =
-            Envelope { tenant: TENANT, actor: Actor::Anonymous, idempotency: None, bytes: 64, command };
+        let envelope = place(TENANT.0, order, holds_micros);
         let answer = self.runtime.block_on(self.engine.submit(envelope)).expect("it is decided");
         assert!(answer.result.is_ok());
         answer.position.seq
@@ -124,7 +138,7 @@ impl World {
                 if is(&self.engine.view()) {
                     return;
                 }
-                let a_while = std::time::Duration::from_millis(20);
+                let a_while = Duration::from_millis(20);
                 let _ = tokio::time::timeout(a_while, published.changed()).await;
                 self.clock.pass(a_while * 10);
             }
@@ -186,4 +200,59 @@ fn what_cannot_be_done_is_put_aside_and_the_rest_goes_on() {
     assert_eq!((facts, failures, parked), (4, 3 * u64::from(ATTEMPTS_MAX), 3));
     assert!(completion.done() >= 4);
     world.stop();
+}
+
+/// What a runner submits in one step. The answers are the test's to give.
+fn step(
+    runner: &mut TimerRunner<Orders>,
+    view: &View,
+    now: Option<Timestamp>,
+    monotonic: Duration,
+) -> Vec<(TenantNumber, Command, Reply<Orders>)> {
+    let mut submitted = Vec::new();
+    let mut submit = |Envelope { tenant, actor, command, .. }| {
+        assert_eq!(actor, Actor::System);
+        let (reply, pending) = tokio::sync::oneshot::channel();
+        submitted.push((tenant, command, reply));
+        Ok(pending)
+    };
+    runner.step(&mut Round { view, now, monotonic, submit: &mut submit });
+    submitted
+}
+
+#[test]
+fn due_commands_go_out_in_turns_once_each_and_again_when_they_were_not_taken() {
+    let (engine, threads) = engine(&PlainLog::default(), &Arc::default());
+    let rush = (0..300).map(|order| place(1, order, Some(1)));
+    let orders = rush.chain((300..303).map(|order| place(2, order, Some(1))));
+    let pending: Vec<_> = orders.map(|order| engine.enter(order).expect("it is let in")).collect();
+    for pending in pending {
+        runtime().block_on(pending).expect("it is answered").expect("it is decided");
+    }
+    let view = engine.view();
+    let mut runner = TimerRunner::new(Arc::new(Orders), 1);
+    let (later, start) = (Some(Timestamp::from_micros(i64::MAX - 1)), Duration::ZERO);
+    assert_eq!(step(&mut runner, &view, None, start).len(), 0, "the clock is suspect");
+    assert_eq!(step(&mut runner, &view, Some(Timestamp::default()), start).len(), 0, "nothing is due");
+
+    let mut first = step(&mut runner, &view, later, start);
+    assert_eq!(first.len(), UNDER_WAY_MAX);
+    let tenants: Vec<u32> = first.iter().take(8).map(|(tenant, ..)| tenant.0).collect();
+    assert_eq!(tenants, [1, 2, 1, 2, 1, 2, 1, 1]);
+    assert_eq!(step(&mut runner, &view, later, start).len(), 0, "as many are under way as may be");
+
+    let (tenant, refused, reply) = first.swap_remove(0);
+    let _ = reply.send(Err(Unavailable::Draining));
+    let next = step(&mut runner, &view, later, start);
+    let [(_, other, _)] = &next[..] else { panic!("there is room for one: {}", next.len()) };
+    assert!(*other != refused && first.iter().all(|(_, command, _)| command != other), "another one's turn");
+    drop(next); // its answer is lost
+    let hour = Duration::from_secs(3_600);
+    let again = step(&mut runner, &view, later, hour);
+    let again: Vec<_> = again.iter().map(|(of, command, _)| (*of, command)).collect();
+    assert_eq!(again[0], (tenant, &refused), "it has waited long enough: {again:?}");
+    drop(first); // every answer is lost
+    let lost = step(&mut runner, &view, later, hour).len();
+    assert!(lost > 0, "what else is due has its turn meanwhile");
+    threads.stop();
 }
