@@ -8,17 +8,17 @@
 //! time has come has expired, every order is completed or put aside, every fact was given to the consumer at
 //! least once, and then nothing more is written.
 
+mod rules;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use maitred_core::{
-    Actor, At, ChangeId, Context, Decision, Domain, Read, Recorded, Rejection, TenantNumber, Timestamp, Write,
-};
+use maitred_core::{Actor, At, ChangeId, Read, Recorded, TenantNumber, Timestamp};
 use maitred_engine::background::{Machine, Round};
 use maitred_engine::clock::{Clock, ClockGuard};
 use maitred_engine::committer::{Committed, Committer};
-use maitred_engine::consumers::{Bookkeeping, ConsumerRunner, DeadLetter, Status};
+use maitred_engine::consumers::{Bookkeeping, ConsumerRunner, Status};
 use maitred_engine::flusher::Flusher;
 use maitred_engine::log::{Log, LogError, LogReader};
 use maitred_engine::meta::Schema;
@@ -29,7 +29,7 @@ use maitred_engine::store::Store;
 use maitred_engine::testing::{
     self, COMPLETION, Changed, Command, Completion, Fact, Orders, is_parked, is_poison,
 };
-use maitred_engine::timers::{Timed, TimerRunner};
+use maitred_engine::timers::TimerRunner;
 use maitred_engine::view_hash::ViewHash;
 use maitred_engine::writer::{Prepared, Writer};
 use maitred_engine::{Envelope, Unavailable, View};
@@ -40,6 +40,9 @@ use crate::clock::SimClock;
 use crate::disk::SimDisk;
 use crate::random::Random;
 use crate::report::Report;
+
+pub use rules::Breach;
+use rules::Rules;
 
 /// How many orders are in the log of a run at least.
 pub const ORDERS_MIN: u64 = 150;
@@ -69,99 +72,6 @@ const STEPS_MAX: u64 = 100_000;
 const REST_STEPS: u64 = 300;
 
 type Result<T = ()> = std::result::Result<T, String>;
-
-/// A way to break timers or consumers: the checkers must catch each of these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Breach {
-    /// None: as they are.
-    #[default]
-    None,
-    /// A hold expires a while before its time.
-    ExpiresEarly,
-    /// A consumer goes on a little behind its cursor: what lies between is never done.
-    CursorSkips,
-    /// A cursor is kept that is ahead of what is done.
-    CursorAhead,
-    /// Timers of one tenant are never due.
-    ForgetsTenant,
-}
-
-impl Breach {
-    /// All that break something.
-    pub const ALL: [Breach; 4] =
-        [Breach::ExpiresEarly, Breach::CursorSkips, Breach::CursorAhead, Breach::ForgetsTenant];
-}
-
-/// The shop's rules under a breach.
-#[derive(Debug, Clone, Copy)]
-struct Rules(Breach);
-
-const EARLY_MICROS: i64 = 3_000_000;
-
-impl Rules {
-    fn time(self, timestamp: Timestamp) -> Timestamp {
-        let early = if self.0 == Breach::ExpiresEarly { EARLY_MICROS } else { 0 };
-        Timestamp::from_micros(timestamp.as_micros() + early)
-    }
-}
-
-impl Domain for Rules {
-    type Command = Command;
-    type Fact = Fact;
-    type Outcome = Changed;
-
-    const RULES_VERSION: u16 = 1;
-    const VIEW_SCHEMA: u16 = 1;
-
-    fn decide(
-        &self,
-        view: &dyn Read,
-        command: &Command,
-        cx: &Context,
-    ) -> std::result::Result<Decision<Fact, Changed>, Rejection> {
-        let Context { timestamp, tenant, actor, .. } = *cx;
-        let timestamp = if matches!(command, Command::Expire(_)) { self.time(timestamp) } else { timestamp };
-        let ids = maitred_core::Ids::new(timestamp, 0);
-        Orders.decide(view, command, &Context { timestamp, tenant, actor, ids })
-    }
-
-    fn apply(&self, view: &mut dyn Write, fact: &Fact, at: At) {
-        Orders.apply(view, fact, at);
-    }
-}
-
-impl Timed for Rules {
-    fn next_due(&self, view: &dyn Read) -> Option<Timestamp> {
-        Orders.next_due(view)
-    }
-
-    fn due(&self, view: &dyn Read, now: Timestamp, limit: usize) -> Vec<(TenantNumber, Command)> {
-        let mut due = Orders.due(view, self.time(now), limit);
-        due.retain(|(tenant, _)| self.0 != Breach::ForgetsTenant || tenant.0 != 2);
-        due
-    }
-}
-
-impl Bookkeeping for Rules {
-    fn cursor(&self, view: &dyn Read, consumer: &str) -> ChangeId {
-        let cursor = Orders.cursor(view, consumer);
-        let skips = if self.0 == Breach::CursorSkips { 2 } else { 0 };
-        ChangeId { seq: cursor.seq + skips, ..cursor }
-    }
-
-    fn keep_cursor(&self, consumer: &'static str, cursor: ChangeId) -> Command {
-        let ahead = if self.0 == Breach::CursorAhead { 2 } else { 0 };
-        Orders.keep_cursor(consumer, ChangeId { seq: cursor.seq + ahead, ..cursor })
-    }
-
-    fn park(&self, letter: DeadLetter) -> Command {
-        Orders.park(letter)
-    }
-
-    fn is_bookkeeping(&self, kind: u16) -> bool {
-        Orders.is_bookkeeping(kind)
-    }
-}
 
 /// Runs `seed` to its end. Equal for two runs of one seed.
 ///
