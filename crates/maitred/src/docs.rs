@@ -191,6 +191,7 @@ error_pages! {
     "time-range-unavailable"
     "too-many-api-keys"
     "too-many-automatic-tenants"
+    "too-many-dead-letters"
     "unauthenticated"
     "user-not-found"
     "version-differs"
