@@ -16,4 +16,5 @@ pub mod random;
 pub mod report;
 pub mod sabotage;
 pub mod side_effects;
+pub mod users;
 pub mod world;

@@ -1,19 +1,23 @@
 //! What should have happened: appointments and idempotency keys by the plainest means, without facts,
-//! views or logs.
+//! views or logs. Accounts are in [`crate::users`].
 
 use std::collections::BTreeMap;
 
+use maitred_booking::accounts;
 use maitred_booking::appointments::{self, Appointment, rules::Effect};
 use maitred_core::{Rejection, Seq, TenantNumber, Timestamp};
 use maitred_engine::apply::IDEMPOTENCY_MICROS;
 
-use crate::operation::Operation;
+use crate::operation::{Asked, Operation};
+use crate::users::{self, Users};
 
 /// What became of an operation, as far as the model can tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// It was accepted with this effect, and the appointment has this version since.
     Accepted(Effect, u64),
+    /// A command on an account was accepted with this effect, and the account has this version since.
+    Account(accounts::Effect, u64),
     /// It was refused with this code.
     Refused(String),
 }
@@ -45,9 +49,11 @@ struct Remembered {
     verdict: Verdict,
 }
 
-/// All tenants' appointments, with all their versions.
+/// All tenants' appointments and accounts, with all their versions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Model {
+    /// Accounts.
+    pub users: Users,
     appointments: BTreeMap<(TenantNumber, String), Vec<ModelVersion>>,
     remembered: BTreeMap<(TenantNumber, u128), Remembered>,
 }
@@ -65,13 +71,23 @@ impl Model {
             return (Verdict::Refused("idempotency-key-reused".into()), false);
         }
         let verdict = match &operation.command {
-            appointments::Command::Upsert(upsert) => self.upsert(operation.tenant, upsert, seq, timestamp),
-            appointments::Command::Cancel(cancel) => self.cancel(operation.tenant, cancel, seq, timestamp),
-            appointments::Command::Import(_) => unreachable!("no operation imports"),
+            Asked::Appointment(appointments::Command::Upsert(upsert)) => {
+                self.upsert(operation.tenant, upsert, seq, timestamp)
+            }
+            Asked::Appointment(appointments::Command::Cancel(cancel)) => {
+                self.cancel(operation.tenant, cancel, seq, timestamp)
+            }
+            Asked::Appointment(appointments::Command::Import(_)) => unreachable!("no operation imports"),
+            Asked::Account(command) => match self.users.carry_out(operation.tenant, command, seq) {
+                Ok((effect, version)) => Verdict::Account(effect, version),
+                Err(code) => Verdict::Refused(code.into()),
+            },
         };
         let sticks = match &verdict {
-            Verdict::Accepted(..) => true,
-            Verdict::Refused(code) => code == "time-range-unavailable",
+            Verdict::Accepted(..) | Verdict::Account(..) => true,
+            Verdict::Refused(code) => {
+                code == "time-range-unavailable" || users::CONFLICTS.contains(&code.as_str())
+            }
         };
         if let Some(key) = operation.idempotency.filter(|_| sticks) {
             let known = Remembered { fingerprint: key.fingerprint, timestamp, verdict: verdict.clone() };
@@ -202,13 +218,16 @@ impl ModelVersion {
 }
 
 impl Verdict {
-    /// The product's verdict on an operation on an appointment.
+    /// The product's verdict on an operation.
     pub fn of(result: &Result<maitred_booking::Outcome, Rejection>) -> Self {
         match result {
             Ok(maitred_booking::Outcome::Appointments(outcome)) => {
                 Verdict::Accepted(outcome.effect, outcome.appointment.version)
             }
-            Ok(other) => panic!("an operation on an appointment is answered with {other:?}"),
+            Ok(maitred_booking::Outcome::Accounts(outcome)) => {
+                Verdict::Account(outcome.effect, outcome.account.version)
+            }
+            Ok(other) => panic!("an operation is answered with {other:?}"),
             Err(rejection) => Verdict::Refused(rejection.code.to_string()),
         }
     }

@@ -1,11 +1,12 @@
 //! What the simulated clients ask for: few records, few resources and a short day, so that everything
 //! gets in everything's way.
 
-use maitred_booking::{Command, appointments};
+use maitred_booking::{Command, accounts, appointments};
 use maitred_core::{TenantNumber, Timestamp};
 use maitred_engine::batch::Idempotency;
 
 use crate::random::Random;
+use crate::users::Users;
 
 /// The tenants of a world, which it creates first.
 pub const TENANTS: u32 = 2;
@@ -25,16 +26,40 @@ pub struct Operation {
     /// The key it is sent under.
     pub idempotency: Option<Idempotency>,
     /// What is asked.
-    pub command: appointments::Command,
+    pub command: Asked,
+}
+
+/// A command of one of the domains.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// On an appointment.
+    Appointment(appointments::Command),
+    /// On an account.
+    Account(accounts::Command),
 }
 
 impl Operation {
-    /// Any operation. `now` counts up with the world, so that later updates tend to be newer.
-    pub fn any(random: &mut Random, now: u64) -> Self {
+    /// Any operation. `now` counts up with the world, so that later updates tend to be newer; `users` are those who
+    /// have accounts.
+    pub fn any(random: &mut Random, now: u64, users: &Users) -> Self {
         let tenant = TenantNumber(1 + random.below(u64::from(TENANTS)) as u32);
-        let external_id = format!("appointment-{}", random.below(IDS));
+        let command = if random.chance(1, 5) {
+            Asked::Account(users.any_command(random, tenant))
+        } else {
+            Asked::Appointment(Self::any_of_an_appointment(random, now))
+        };
+        Operation { tenant, idempotency: Self::any_key(random), command }
+    }
+
+    /// Any appointment's id.
+    pub fn any_external_id(random: &mut Random) -> String {
+        format!("appointment-{}", random.below(IDS))
+    }
+
+    fn any_of_an_appointment(random: &mut Random, now: u64) -> appointments::Command {
+        let external_id = Self::any_external_id(random);
         let updated_at = Timestamp::from_millis(DAY + now as i64 / 4 + random.below(30) as i64);
-        let command = if random.chance(1, 8) {
+        if random.chance(1, 8) {
             let cancel = appointments::Cancel { external_id, updated_at, if_version: None };
             appointments::Command::Cancel(cancel)
         } else {
@@ -53,8 +78,7 @@ impl Operation {
                 if_version: random.chance(1, 16).then(|| random.between(1, 4)),
                 if_none_match_any: random.chance(1, 32),
             })
-        };
-        Operation { tenant, idempotency: Self::any_key(random), command }
+        }
     }
 
     /// One in three has a key, out of so few that they are used again, sometimes for something else.
@@ -67,15 +91,9 @@ impl Operation {
 
     /// The command as the engine takes it.
     pub fn command(&self) -> Command {
-        self.command.clone().into()
-    }
-
-    /// The appointment it is about.
-    pub fn external_id(&self) -> &str {
         match &self.command {
-            appointments::Command::Upsert(upsert) => &upsert.external_id,
-            appointments::Command::Cancel(cancel) => &cancel.external_id,
-            appointments::Command::Import(import) => &import.external_id,
+            Asked::Appointment(command) => command.clone().into(),
+            Asked::Account(command) => command.clone().into(),
         }
     }
 }

@@ -37,10 +37,11 @@ use crate::clock::SimClock;
 use crate::disk::SimDisk;
 use crate::log::{SharedFaults, SimLog};
 use crate::model::{Model, Verdict};
-use crate::operation::{Operation, TENANTS};
+use crate::operation::{self, Operation, TENANTS};
 use crate::random::Random;
 use crate::report::Report;
 use crate::sabotage::{Rules, Sabotage};
+use crate::users;
 
 /// How many commands a run carries out at least.
 pub const COMMANDS_MIN: u64 = 500;
@@ -305,7 +306,7 @@ impl World {
         let shared = Arc::new(Shared::new((*published).clone()));
         let seed = u128::from(self.random.bits());
         let mut rival = Writer::new(Arc::clone(&self.rules), Arc::clone(&self.store), shared, 0, seed);
-        let operation = Operation::any(&mut self.random, self.steps);
+        let operation = Operation::any(&mut self.random, self.steps, &self.model.users);
         let (reply, _) = tokio::sync::oneshot::channel();
         let arrived = self.clock.monotonic();
         let mut queue = VecDeque::from([Queued {
@@ -554,8 +555,14 @@ impl World {
                     promise.tail.0, answer.replayed
                 ));
             }
-            if let Ok(maitred_booking::Outcome::Appointments(outcome)) = &answer.result {
-                self.check_record(operation.tenant, &outcome.appointment)?;
+            match &answer.result {
+                Ok(maitred_booking::Outcome::Appointments(outcome)) => {
+                    self.check_record(operation.tenant, &outcome.appointment)?;
+                }
+                Ok(maitred_booking::Outcome::Accounts(outcome)) if !replayed => {
+                    self.model.users.adopt(operation.tenant, outcome);
+                }
+                _ => {}
             }
         }
         Ok(())
@@ -605,7 +612,7 @@ impl World {
         if self.healed {
             return;
         }
-        let operation = Operation::any(&mut self.random, self.steps);
+        let operation = Operation::any(&mut self.random, self.steps, &self.model.users);
         self.ask(client, Asked::Operation(Box::new(operation)));
     }
 
@@ -666,6 +673,7 @@ impl World {
         } else {
             self.report.count(match &verdict {
                 Verdict::Accepted(effect, _) => format!("answer: accepted {}", effect.as_str()),
+                Verdict::Account(effect, _) => format!("answer: account {}", users::name(*effect)),
                 Verdict::Refused(code) => format!("answer: {code}"),
             });
         }
@@ -752,15 +760,16 @@ impl World {
         if self.random.chance(1, 4) {
             self.check_view()?;
             self.check_instant(&view)?;
+            self.model.users.check(&view, self.random.below(view.seq() + 1), false)?;
         }
         let tenant = TenantNumber(1 + self.random.below(u64::from(TENANTS)) as u32);
         let as_of = self.random.chance(1, 2).then(|| self.random.below(view.seq() + 1));
         let seq = as_of.unwrap_or(view.seq());
         if self.random.chance(1, 2) {
-            let operation = Operation::any(&mut self.random, self.steps);
-            let found = appointments::get(&view, tenant, operation.external_id(), as_of);
-            let expected = self.model.as_of(tenant, operation.external_id(), seq);
-            return same(expected, found.as_ref(), || format!("{} at {seq}", operation.external_id()));
+            let external_id = Operation::any_external_id(&mut self.random);
+            let found = appointments::get(&view, tenant, &external_id, as_of);
+            let expected = self.model.as_of(tenant, &external_id, seq);
+            return same(expected, found.as_ref(), || format!("{external_id} at {seq}"));
         }
         let resource = format!("chair-{}", self.random.below(3));
         let query =
@@ -812,6 +821,7 @@ impl World {
     fn check_versions(&self) -> Result {
         let node = self.node.as_ref().ok_or("the node is down")?;
         let view = self.view(node);
+        self.model.users.check(&view, view.seq(), true)?;
         for tenant in (1..=TENANTS).map(TenantNumber) {
             for id in self.model.external_ids(tenant) {
                 let expected = self.model.versions(tenant, id);
@@ -876,12 +886,15 @@ fn envelope(asked: &Asked) -> Envelope<maitred_booking::Command> {
 /// What a queued command asks.
 fn asked(queued: &Queued<Rules>) -> Asked {
     let envelope = &queued.envelope;
+    let operation = |command| {
+        let (tenant, idempotency) = (envelope.tenant, envelope.idempotency);
+        Asked::Operation(Box::new(Operation { tenant, idempotency, command }))
+    };
     match &envelope.command {
-        maitred_booking::Command::Appointments(command) => Asked::Operation(Box::new(Operation {
-            tenant: envelope.tenant,
-            idempotency: envelope.idempotency,
-            command: command.clone(),
-        })),
+        maitred_booking::Command::Appointments(command) => {
+            operation(operation::Asked::Appointment(command.clone()))
+        }
+        maitred_booking::Command::Accounts(command) => operation(operation::Asked::Account(command.clone())),
         _ => Asked::Tenant(0),
     }
 }

@@ -62,13 +62,21 @@ impl<K> Default for Counts<K> {
 }
 
 impl Delays {
-    /// How long `tried` has to wait; `None` when they may try now.
-    pub fn left(&self, tried: &Tried, now: Instant) -> Option<Duration> {
+    /// Begins an attempt, unless `tried` has to wait so long. Who had to wait has one attempt then, not as many as
+    /// can be sent at once.
+    pub fn begin(&self, tried: &Tried, now: Instant) -> Option<Duration> {
         let account = lock(&self.accounts).left(&tried.account(), ACCOUNT_FREE, now);
         let address = tried
             .counted_address()
             .and_then(|address| lock(&self.addresses).left(&address, ADDRESS_FREE, now));
-        account.max(address)
+        let left = account.max(address);
+        if left.is_none() {
+            lock(&self.accounts).wait_anew(&tried.account(), ACCOUNT_FREE, now);
+            if let Some(address) = tried.counted_address() {
+                lock(&self.addresses).wait_anew(&address, ADDRESS_FREE, now);
+            }
+        }
+        left
     }
 
     /// The password was wrong, or there is no such account.
@@ -113,6 +121,13 @@ impl<K: Hash + Eq> Counts<K> {
         delay.checked_sub(now.saturating_duration_since(failures.last)).filter(|left| !left.is_zero())
     }
 
+    /// Lets the delay begin anew for whoever has one.
+    fn wait_anew(&mut self, key: &K, free: u32, now: Instant) {
+        if let Some(failures) = self.0.get_mut(key).filter(|failures| failures.count >= free) {
+            failures.last = now;
+        }
+    }
+
     fn count(&mut self, key: K, now: Instant) {
         if self.0.len() >= COUNTED_MAX && !self.0.contains_key(&key) {
             self.make_room(now);
@@ -152,12 +167,25 @@ mod tests {
         let tried = tried(1, "192.0.2.1");
         let mut waits = Vec::new();
         for _ in 0..ACCOUNT_FREE + 9 {
-            waits.push(delays.left(&tried, start).map_or(0, |left| left.as_secs()));
+            waits.push(delays.begin(&tried, start).map_or(0, |left| left.as_secs()));
             delays.failed(&tried, start);
         }
         assert_eq!(waits, [0, 0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60]);
-        assert_eq!(delays.left(&tried, start + SECOND * 59), Some(SECOND));
-        assert_eq!(delays.left(&tried, start + DELAY_MAX), None);
+        assert_eq!(delays.begin(&tried, start + SECOND * 59), Some(SECOND));
+        assert_eq!(delays.begin(&tried, start + DELAY_MAX), None);
+    }
+
+    #[test]
+    fn who_had_to_wait_has_one_attempt() {
+        let (delays, start) = (Delays::default(), Instant::now());
+        let tried = tried(1, "192.0.2.1");
+        for _ in 0..ACCOUNT_FREE + 2 {
+            delays.failed(&tried, start);
+        }
+        let later = start + SECOND * 4;
+        let all_at_once: Vec<_> = (0..100).map(|_| delays.begin(&tried, later)).collect();
+        assert_eq!(all_at_once[0], None);
+        assert!(all_at_once[1..].iter().all(|left| *left == Some(SECOND * 4)), "{all_at_once:?}");
     }
 
     #[test]
@@ -166,14 +194,14 @@ mod tests {
         for _ in 0..=ACCOUNT_FREE {
             delays.failed(&tried(1, "192.0.2.1"), now);
         }
-        assert!(delays.left(&tried(1, "192.0.2.9"), now).is_some(), "the account, from anywhere");
-        assert_eq!(delays.left(&Tried { tenant: TenantNumber(2), ..tried(1, "192.0.2.9") }, now), None);
-        assert_eq!(delays.left(&tried(2, "192.0.2.1"), now), None, "another account, from there");
+        assert!(delays.begin(&tried(1, "192.0.2.9"), now).is_some(), "the account, from anywhere");
+        assert_eq!(delays.begin(&Tried { tenant: TenantNumber(2), ..tried(1, "192.0.2.9") }, now), None);
+        assert_eq!(delays.begin(&tried(2, "192.0.2.1"), now), None, "another account, from there");
         for email in 0..u128::from(ADDRESS_FREE) {
             delays.failed(&tried(100 + email, "192.0.2.1"), now);
         }
-        assert!(delays.left(&tried(2, "192.0.2.1"), now).is_some());
-        assert_eq!(delays.left(&tried(2, "192.0.2.2"), now), None);
+        assert!(delays.begin(&tried(2, "192.0.2.1"), now).is_some());
+        assert_eq!(delays.begin(&tried(2, "192.0.2.2"), now), None);
     }
 
     #[test]
@@ -184,10 +212,10 @@ mod tests {
             delays.failed(&tried(email as u128, "127.0.0.1"), now);
             delays.failed(&tried(email as u128, "::ffff:127.0.0.1"), now);
         }
-        assert!(delays.left(&tried(999, "2001:db8::ffff:1"), now).is_some());
-        assert_eq!(delays.left(&tried(999, "2001:db8:0:1::1"), now), None);
-        assert_eq!(delays.left(&tried(999, "127.0.0.1"), now), None);
-        assert_eq!(delays.left(&tried(999, "::1"), now), None);
+        assert!(delays.begin(&tried(999, "2001:db8::ffff:1"), now).is_some());
+        assert_eq!(delays.begin(&tried(999, "2001:db8:0:1::1"), now), None);
+        assert_eq!(delays.begin(&tried(999, "127.0.0.1"), now), None);
+        assert_eq!(delays.begin(&tried(999, "::1"), now), None);
     }
 
     #[test]
@@ -198,13 +226,13 @@ mod tests {
             delays.failed(&tried, now);
         }
         delays.succeeded(&tried);
-        assert_eq!(delays.left(&tried, now), None);
+        assert_eq!(delays.begin(&tried, now), None);
         for _ in 0..ACCOUNT_FREE + 3 {
             delays.failed(&tried, now);
         }
         let later = now + FORGOTTEN_AFTER;
         delays.failed(&tried, later);
-        assert_eq!(delays.left(&tried, later), None, "the first failure after a long time is free");
+        assert_eq!(delays.begin(&tried, later), None, "the first failure after a long time is free");
     }
 
     #[test]
@@ -218,6 +246,6 @@ mod tests {
             delays.failed(&Tried { address: None, ..tried(email, "192.0.2.1") }, now);
         }
         assert!(lock(&delays.accounts).0.len() <= COUNTED_MAX);
-        assert!(delays.left(&guessed, now).is_some(), "what was guessed often is kept");
+        assert!(delays.begin(&guessed, now).is_some(), "what was guessed often is kept");
     }
 }

@@ -203,7 +203,7 @@ impl App {
     ) -> Result<Credential, Refused> {
         let Accounts { hasher, delays, .. } = self.accounts();
         let tried = Tried { tenant, email: name::hash(email), address };
-        if let Some(left) = delays.left(&tried, Instant::now()) {
+        if let Some(left) = delays.begin(&tried, Instant::now()) {
             return Err(Refused::Delayed(left));
         }
         if !password.can_be_right() {

@@ -8,7 +8,7 @@
 //!
 //! A valid signature is half of it: [`super::session`] also asks whether the user is still there, with the password
 //! under which the token was made. Nothing is remembered of a token: to verify one takes a few microseconds, no more
-//! than it would take to look it up safely. See `docs/decisions/0010-tokens-by-hand.md`.
+//! than it would take to look it up safely. See `docs/decisions/0011-tokens-by-hand.md`.
 
 use std::fmt;
 

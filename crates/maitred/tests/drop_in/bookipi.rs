@@ -3,16 +3,19 @@
 use std::sync::Barrier;
 use std::thread;
 
+use axum::body::Body;
 use axum::http::header::AUTHORIZATION;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, Request};
 use axum::response::IntoResponse;
 use http_body_util::BodyExt;
 use maitred::drop_in::bookipi::tenant;
+use maitred_booking::accounts::hasher::WAITING_MAX;
 use maitred_booking::accounts::{self, ChangePassword, CloseAccount, PasswordHash};
 use maitred_booking::app::Access;
 use maitred_booking::tenants::{self, CreateTenant, DropIn, DropIns};
 use maitred_core::TenantNumber;
 use serde_json::{Value, json};
+use tower::ServiceExt;
 use utoipa::openapi::path::HttpMethod;
 use uuid::Uuid;
 
@@ -227,6 +230,36 @@ fn failed_logins_have_to_wait_whether_or_not_there_is_an_account() {
     assert!(seconds.is_some_and(|seconds| (1..=60).contains(&seconds)), "{seconds:?}");
     assert_eq!(register(&mut client, None, "other@example.com").status, 201);
     assert_eq!(client.post("/users/authenticate", &credentials("other@example.com")).status, 200);
+}
+
+#[test]
+fn a_storm_of_logins_is_refused_at_the_end_of_the_line() {
+    let server = Server::open();
+    assert_eq!(register(&mut server.client(), None, "a@example.com").status, 201);
+    let threads = thread::available_parallelism().map_or(1, |cores| cores.get() - 1).max(1);
+    let storm = WAITING_MAX * threads + 100;
+    let logins = (0..storm).map(|i| {
+        let request = Request::post("/users/authenticate")
+            .header("host", "localhost")
+            .header("content-type", "application/json")
+            .body(Body::from(credentials(&format!("stranger-{i}@example.com")).to_string()));
+        server.router.clone().oneshot(request.expect("a request"))
+    });
+    let mut refused = 0;
+    for answer in server.block_on(futures_util::future::join_all(logins)) {
+        let answer = answer.expect("an answer");
+        match answer.status().as_u16() {
+            401 => {}
+            503 => {
+                let after = answer.headers().get("retry-after").and_then(|value| value.to_str().ok());
+                assert!(after.is_some_and(|after| after.parse().is_ok_and(|after: u32| after >= 1)));
+                refused += 1;
+            }
+            other => panic!("{other}"),
+        }
+    }
+    assert!(refused > 0 && refused < storm, "{refused} of {storm} were refused");
+    assert_eq!(server.client().post("/users/authenticate", &credentials("a@example.com")).status, 200);
 }
 
 #[test]
