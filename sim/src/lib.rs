@@ -15,6 +15,7 @@ pub mod operation;
 pub mod random;
 pub mod report;
 pub mod sabotage;
+pub mod sales;
 pub mod side_effects;
 pub mod users;
 pub mod world;

@@ -1,14 +1,16 @@
 //! What should have happened: appointments and idempotency keys by the plainest means, without facts,
-//! views or logs. Accounts are in [`crate::users`].
+//! views or logs. Accounts are in [`crate::users`], sales in [`crate::sales`].
 
 use std::collections::BTreeMap;
 
 use maitred_booking::accounts;
 use maitred_booking::appointments::{self, Appointment, rules::Effect};
+use maitred_booking::flash_sales;
 use maitred_core::{Rejection, Seq, TenantNumber, Timestamp};
 use maitred_engine::apply::IDEMPOTENCY_MICROS;
 
 use crate::operation::{Asked, Operation};
+use crate::sales::{self, Sales};
 use crate::users::{self, Users};
 
 /// What became of an operation, as far as the model can tell.
@@ -18,6 +20,8 @@ pub enum Verdict {
     Accepted(Effect, u64),
     /// A command on an account was accepted with this effect, and the account has this version since.
     Account(accounts::Effect, u64),
+    /// A command on a flash sale was accepted with this effect.
+    Sale(flash_sales::Effect),
     /// It was refused with this code.
     Refused(String),
 }
@@ -49,11 +53,13 @@ struct Remembered {
     verdict: Verdict,
 }
 
-/// All tenants' appointments and accounts, with all their versions.
+/// All tenants' appointments and accounts, with all their versions, and their sales.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Model {
     /// Accounts.
     pub users: Users,
+    /// Products, sales and orders.
+    pub sales: Sales,
     appointments: BTreeMap<(TenantNumber, String), Vec<ModelVersion>>,
     remembered: BTreeMap<(TenantNumber, u128), Remembered>,
 }
@@ -82,11 +88,16 @@ impl Model {
                 Ok((effect, version)) => Verdict::Account(effect, version),
                 Err(code) => Verdict::Refused(code.into()),
             },
+            Asked::Sale(command) => match self.sales.carry_out(operation.tenant, command, timestamp) {
+                Ok(effect) => Verdict::Sale(effect),
+                Err(code) => Verdict::Refused(code.into()),
+            },
         };
         let sticks = match &verdict {
-            Verdict::Accepted(..) | Verdict::Account(..) => true,
+            Verdict::Accepted(..) | Verdict::Account(..) | Verdict::Sale(_) => true,
             Verdict::Refused(code) => {
-                code == "time-range-unavailable" || users::CONFLICTS.contains(&code.as_str())
+                let conflicts = users::CONFLICTS.iter().chain(&sales::CONFLICTS);
+                code == "time-range-unavailable" || conflicts.into_iter().any(|known| known == code)
             }
         };
         if let Some(key) = operation.idempotency.filter(|_| sticks) {
@@ -227,6 +238,7 @@ impl Verdict {
             Ok(maitred_booking::Outcome::Accounts(outcome)) => {
                 Verdict::Account(outcome.effect, outcome.account.version)
             }
+            Ok(maitred_booking::Outcome::FlashSales(outcome)) => Verdict::Sale(sales::effect(outcome)),
             Ok(other) => panic!("an operation is answered with {other:?}"),
             Err(rejection) => Verdict::Refused(rejection.code.to_string()),
         }

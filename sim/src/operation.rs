@@ -1,11 +1,12 @@
 //! What the simulated clients ask for: few records, few resources and a short day, so that everything
 //! gets in everything's way.
 
-use maitred_booking::{Command, accounts, appointments};
-use maitred_core::{TenantNumber, Timestamp};
+use maitred_booking::{Command, accounts, appointments, flash_sales, timer};
+use maitred_core::{Read, TenantNumber, Timestamp};
 use maitred_engine::batch::Idempotency;
 
 use crate::random::Random;
+use crate::sales::Sales;
 use crate::users::Users;
 
 /// The tenants of a world, which it creates first.
@@ -36,19 +37,31 @@ pub enum Asked {
     Appointment(appointments::Command),
     /// On an account.
     Account(accounts::Command),
+    /// On a flash sale.
+    Sale(flash_sales::Command),
 }
 
 impl Operation {
     /// Any operation. `now` counts up with the world, so that later updates tend to be newer; `users` are those who
-    /// have accounts.
-    pub fn any(random: &mut Random, now: u64, users: &Users) -> Self {
+    /// have accounts, `sales` is what there is to be bought.
+    pub fn any(random: &mut Random, now: u64, users: &Users, sales: &Sales) -> Self {
         let tenant = TenantNumber(1 + random.below(u64::from(TENANTS)) as u32);
-        let command = if random.chance(1, 5) {
+        let command = if random.chance(1, 6) {
             Asked::Account(users.any_command(random, tenant))
+        } else if random.chance(2, 5) {
+            Asked::Sale(sales.any_command(random, tenant))
         } else {
             Asked::Appointment(Self::any_of_an_appointment(random, now))
         };
         Operation { tenant, idempotency: Self::any_key(random), command }
+    }
+
+    /// What a timer asks for, if one is due.
+    pub fn due(random: &mut Random, view: &dyn Read, now: Timestamp) -> Option<Self> {
+        let due = timer::due(view, now, 4);
+        let (tenant, command) = due.get(random.below(4) as usize)?.clone();
+        let Command::FlashSales(command) = command else { return None };
+        Some(Operation { tenant, idempotency: None, command: Asked::Sale(command) })
     }
 
     /// Any appointment's id.
@@ -94,6 +107,7 @@ impl Operation {
         match &self.command {
             Asked::Appointment(command) => command.clone().into(),
             Asked::Account(command) => command.clone().into(),
+            Asked::Sale(command) => command.clone().into(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Rules and `apply` as they are, or broken on purpose: the checkers must catch each of these.
 
-use maitred_booking::{Booking, Command, Fact, Outcome, appointments};
+use maitred_booking::{Booking, Command, Fact, Outcome, appointments, flash_sales};
 use maitred_core::view::{Entry, Visit};
 use maitred_core::{At, Context, Decision, Domain, Read, Rejection, Table, Timestamp, Write};
 
@@ -20,16 +20,19 @@ pub enum Sabotage {
     NoStalenessCheck,
     /// A superseded version's key lacks the ordinal: two versions of one batch are one.
     VersionKeyWithoutOrdinal,
+    /// A purchase leaves the counts of its sale as they were.
+    PurchaseWithoutCount,
 }
 
 impl Sabotage {
     /// All that break something.
-    pub const ALL: [Sabotage; 5] = [
+    pub const ALL: [Sabotage; 6] = [
         Sabotage::NoSync,
         Sabotage::NoDirSync,
         Sabotage::AnswersEarly,
         Sabotage::NoStalenessCheck,
         Sabotage::VersionKeyWithoutOrdinal,
+        Sabotage::PurchaseWithoutCount,
     ];
 }
 
@@ -65,45 +68,60 @@ impl Domain for Rules {
     }
 
     fn apply(&self, view: &mut dyn Write, fact: &Fact, at: At) {
-        if self.0 == Sabotage::VersionKeyWithoutOrdinal {
-            return Booking.apply(&mut WithoutOrdinal(view), fact, at);
+        let bent = match (self.0, fact) {
+            (Sabotage::VersionKeyWithoutOrdinal, _) => true,
+            (Sabotage::PurchaseWithoutCount, Fact::FlashSales(fact)) => {
+                matches!(fact, flash_sales::Fact::OrderPlaced(_))
+            }
+            _ => false,
+        };
+        if bent {
+            return Booking.apply(&mut Bent { view, sabotage: self.0 }, fact, at);
         }
         Booking.apply(view, fact, at);
     }
 }
 
-/// Takes the ordinal out of the keys of superseded versions.
-struct WithoutOrdinal<'a>(&'a mut dyn Write);
+/// A view that is not written as it should be: it takes the ordinal out of the keys of superseded versions, or forgets
+/// the counts of sales.
+struct Bent<'a> {
+    view: &'a mut dyn Write,
+    sabotage: Sabotage,
+}
 
-impl Read for WithoutOrdinal<'_> {
+impl Read for Bent<'_> {
     fn get(&self, key: &[u8]) -> Option<&[u8]> {
-        self.0.get(key)
+        self.view.get(key)
     }
     fn first(&self, from: &[u8], to: &[u8]) -> Option<Entry<'_>> {
-        self.0.first(from, to)
+        self.view.first(from, to)
     }
     fn last(&self, from: &[u8], to: &[u8]) -> Option<Entry<'_>> {
-        self.0.last(from, to)
+        self.view.last(from, to)
     }
     fn scan(&self, from: &[u8], to: &[u8], visit: Visit<'_>) {
-        self.0.scan(from, to, visit);
+        self.view.scan(from, to, visit);
     }
     fn scan_back(&self, from: &[u8], to: &[u8], visit: Visit<'_>) {
-        self.0.scan_back(from, to, visit);
+        self.view.scan_back(from, to, visit);
     }
 }
 
-impl Write for WithoutOrdinal<'_> {
+impl Write for Bent<'_> {
     fn put(&mut self, key: &[u8], value: &[u8]) {
-        if key.first() == Some(&(Table::Version as u8)) {
-            let mut key = key.to_vec();
-            let ordinal = key.len() - 4;
-            key[ordinal..].fill(0);
-            return self.0.put(&key, value);
+        match self.sabotage {
+            Sabotage::VersionKeyWithoutOrdinal if key.first() == Some(&(Table::Version as u8)) => {
+                let mut key = key.to_vec();
+                let ordinal = key.len() - 4;
+                key[ordinal..].fill(0);
+                self.view.put(&key, value);
+            }
+            Sabotage::PurchaseWithoutCount if key.first() == Some(&(Table::Stock as u8)) => {}
+            _ => self.view.put(key, value),
         }
-        self.0.put(key, value);
     }
+
     fn delete(&mut self, key: &[u8]) {
-        self.0.delete(key);
+        self.view.delete(key);
     }
 }

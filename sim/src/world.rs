@@ -5,7 +5,7 @@
 //!
 //! Checked here, by the names of the invariants: I1 and I2 (the log read back is one chain), I3 (what was
 //! acknowledged is in the log after every crash), I4 (view and log agree), I5 (no reader ahead of the log),
-//! I6 (claims do not overlap: the model refuses them), I7 (one outcome per key), I9 (timestamps rise), I10 (a
+//! I6 (claims do not overlap, and no piece is sold twice or lost: the model refuses it), I7 (one outcome per key), I9 (timestamps rise), I10 (a
 //! follower that replays the log has the same view).
 
 use std::collections::VecDeque;
@@ -306,7 +306,8 @@ impl World {
         let shared = Arc::new(Shared::new((*published).clone()));
         let seed = u128::from(self.random.bits());
         let mut rival = Writer::new(Arc::clone(&self.rules), Arc::clone(&self.store), shared, 0, seed);
-        let operation = Operation::any(&mut self.random, self.steps, &self.model.users);
+        let operation =
+            Operation::any(&mut self.random, self.steps, &self.model.users, &self.model.sales);
         let (reply, _) = tokio::sync::oneshot::channel();
         let arrived = self.clock.monotonic();
         let mut queue = VecDeque::from([Queued {
@@ -419,6 +420,7 @@ impl World {
             guard: ClockGuard::new(&*self.clock),
         });
         self.follow()?;
+        self.check_sales()?;
         self.check_view()
     }
 
@@ -526,7 +528,8 @@ impl World {
             return Ok(());
         }
         self.collect()?;
-        self.follow()
+        self.follow()?;
+        self.check_sales()
     }
 
     fn promise_of(&mut self, tail: Tail) -> Result<Promise> {
@@ -561,6 +564,9 @@ impl World {
                 }
                 Ok(maitred_booking::Outcome::Accounts(outcome)) if !replayed => {
                     self.model.users.adopt(operation.tenant, outcome);
+                }
+                Ok(maitred_booking::Outcome::FlashSales(outcome)) if !replayed => {
+                    self.model.sales.adopt(outcome);
                 }
                 _ => {}
             }
@@ -612,8 +618,18 @@ impl World {
         if self.healed {
             return;
         }
-        let operation = Operation::any(&mut self.random, self.steps, &self.model.users);
+        let due = self.random.chance(1, 8).then(|| self.any_due()).flatten();
+        let operation = due.unwrap_or_else(|| {
+            Operation::any(&mut self.random, self.steps, &self.model.users, &self.model.sales)
+        });
         self.ask(client, Asked::Operation(Box::new(operation)));
+    }
+
+    /// What a timer would submit now.
+    fn any_due(&mut self) -> Option<Operation> {
+        let view = self.view(self.node.as_ref()?);
+        let now = self.clock.wall().max(view.timestamp());
+        Operation::due(&mut self.random, &view, now)
     }
 
     fn ask(&mut self, client: usize, asked: Asked) {
@@ -674,6 +690,7 @@ impl World {
             self.report.count(match &verdict {
                 Verdict::Accepted(effect, _) => format!("answer: accepted {}", effect.as_str()),
                 Verdict::Account(effect, _) => format!("answer: account {}", users::name(*effect)),
+                Verdict::Sale(effect) => format!("answer: sale {}", effect.as_str()),
                 Verdict::Refused(code) => format!("answer: {code}"),
             });
         }
@@ -732,6 +749,17 @@ impl World {
         Ok(())
     }
 
+    /// I6: what is left, held and sold of every sale is what the model says.
+    fn check_sales(&self) -> Result {
+        let Some(node) = &self.node else { return Ok(()) };
+        let view = self.view(node);
+        // A batch of unknown outcome is known to neither until it is settled.
+        if view.seq() != self.durable.0 || self.sabotage == Sabotage::AnswersEarly {
+            return Ok(());
+        }
+        self.model.sales.check(&view, view.timestamp())
+    }
+
     /// An instant means every batch whose timestamp, cut to milliseconds, is at or before it.
     fn check_instant(&mut self, view: &View) -> Result {
         let Some(batch) = self.random.below(self.decided_at.len() as u64 + 1).checked_sub(1) else {
@@ -761,6 +789,8 @@ impl World {
             self.check_view()?;
             self.check_instant(&view)?;
             self.model.users.check(&view, self.random.below(view.seq() + 1), false)?;
+            let as_of = self.random.below(view.seq() + 1);
+            self.model.sales.check_orders(&view, view.timestamp(), Some(as_of))?;
         }
         let tenant = TenantNumber(1 + self.random.below(u64::from(TENANTS)) as u32);
         let as_of = self.random.chance(1, 2).then(|| self.random.below(view.seq() + 1));
@@ -806,6 +836,9 @@ impl World {
                 self.boot()?;
             }
             self.check_versions()?;
+            let node = self.node.as_ref().ok_or("the node is down")?;
+            let view = self.view(node);
+            self.model.sales.check_orders(&view, view.timestamp(), None)?;
         }
         self.digest.update(&ViewHash::of(&self.follower).to_bytes());
         let disk = self.disk.counts();
@@ -895,6 +928,7 @@ fn asked(queued: &Queued<Rules>) -> Asked {
             operation(operation::Asked::Appointment(command.clone()))
         }
         maitred_booking::Command::Accounts(command) => operation(operation::Asked::Account(command.clone())),
+        maitred_booking::Command::FlashSales(command) => operation(operation::Asked::Sale(command.clone())),
         _ => Asked::Tenant(0),
     }
 }

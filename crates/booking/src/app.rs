@@ -14,6 +14,8 @@ use maitred_web::{AsOf, AtLeast, Preconditions, Problem, problem};
 use crate::accounts::Accounts;
 use crate::admission::Directory;
 use crate::feed::Feeds;
+use crate::flash_sales::live::Streams;
+use crate::flash_sales::statistics::Statistics;
 use crate::readiness::Readiness;
 use crate::soundness::Soundness;
 use crate::tenants::{self, CreateTenant, DropIns};
@@ -37,6 +39,8 @@ struct Inner {
     accounts: Accounts,
     directory: Directory,
     feeds: Feeds,
+    sale_streams: Streams,
+    sale_statistics: Statistics,
     readiness: Readiness,
     soundness: Soundness,
 }
@@ -62,16 +66,18 @@ impl App {
         soundness: Soundness,
     ) -> Self {
         let (cursors, default_tenant) = (Cursors::new(cursor_key), default_tenant.into());
-        let (directory, feeds, readiness) = (Directory::default(), Feeds::default(), Readiness::default());
+        let sale_statistics = Statistics::since(engine.now());
         App(Arc::new(Inner {
             engine,
             cursors,
             access,
             default_tenant,
             accounts,
-            directory,
-            feeds,
-            readiness,
+            directory: Directory::default(),
+            feeds: Feeds::default(),
+            sale_streams: Streams::default(),
+            sale_statistics,
+            readiness: Readiness::default(),
             soundness,
         }))
     }
@@ -114,6 +120,16 @@ impl App {
     /// What accounts need besides the view.
     pub fn accounts(&self) -> &Accounts {
         &self.0.accounts
+    }
+
+    /// The sales that are listened to.
+    pub fn sale_streams(&self) -> &Streams {
+        &self.0.sale_streams
+    }
+
+    /// How purchases were admitted since this server started.
+    pub fn sale_statistics(&self) -> &Statistics {
+        &self.0.sale_statistics
     }
 
     pub(crate) fn directory(&self) -> &Directory {

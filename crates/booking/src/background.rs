@@ -1,6 +1,6 @@
 //! What the product does by itself: its timers and its consumers, as the engine runs them.
 //!
-//! Next: [`crate::consumers`] for what is kept of consumers; `maitred_engine::timers` and
+//! Next: [`crate::timer`] for what is due when, [`crate::consumers`] for what is kept of consumers; `maitred_engine::timers` and
 //! `maitred_engine::consumers` for how they are run.
 
 use std::sync::Arc;
@@ -10,20 +10,21 @@ use maitred_engine::consumers::{Bookkeeping, Consumer, DeadLetter};
 use maitred_engine::timers::Timed;
 
 use crate::consumers::{self, CursorKept, DeadLetterParked};
-use crate::{Booking, Command};
+use crate::flash_sales::processing::OrderProcessing;
+use crate::{Booking, Command, timer};
 
 /// Every consumer of the product. Each has a name of its own.
 pub fn all_consumers() -> Vec<Arc<dyn Consumer<Booking>>> {
-    Vec::new()
+    vec![Arc::new(OrderProcessing)]
 }
 
 impl Timed for Booking {
-    fn next_due(&self, _: &dyn Read) -> Option<Timestamp> {
-        None
+    fn next_due(&self, view: &dyn Read) -> Option<Timestamp> {
+        timer::next_due(view)
     }
 
-    fn due(&self, _: &dyn Read, _: Timestamp, _: usize) -> Vec<(TenantNumber, Command)> {
-        Vec::new()
+    fn due(&self, view: &dyn Read, now: Timestamp, limit: usize) -> Vec<(TenantNumber, Command)> {
+        timer::due(view, now, limit)
     }
 }
 

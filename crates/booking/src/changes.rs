@@ -21,6 +21,8 @@ use uuid::Uuid;
 use crate::accounts::http::UserBody;
 use crate::app::{App, Scope};
 use crate::appointments::http::AppointmentBody;
+use crate::flash_sales::http::{OrderBody, ProductBody, SaleBody};
+use crate::flash_sales::{Order, Product, Sale, Versioned};
 use crate::parameters::{PositionHeader, TenantPath};
 use crate::record::{self, Change, Kind};
 use crate::tenants::http::keys::ApiKeyBody;
@@ -39,7 +41,8 @@ pub struct ChangeBody {
     id: String,
     /// When it was decided.
     at: Time,
-    /// The kind of record: `appointment` or `user`; in the server's feed `tenant` or `api_key`.
+    /// The kind of record: `appointment`, `product`, `sale`, `order` or `user`; in the server's feed `tenant` or
+    /// `api_key`.
     kind: &'static str,
     /// The record's `id`.
     record_id: Uuid,
@@ -57,6 +60,12 @@ pub struct ChangeBody {
 pub enum ChangeData {
     /// Of the kind `appointment`.
     Appointment(AppointmentBody),
+    /// Of the kind `product`.
+    Product(ProductBody),
+    /// Of the kind `sale`.
+    Sale(SaleBody),
+    /// Of the kind `order`.
+    Order(OrderBody),
     /// Of the kind `tenant`.
     Tenant(TenantBody),
     /// Of the kind `api_key`.
@@ -85,6 +94,19 @@ fn data(view: &View, change: &Change<'_>) -> (Uuid, ChangeData) {
         Kind::Appointment => {
             let found = appointments::from_version(view, change.record.tenant, &change.version);
             (found.id, ChangeData::Appointment(found.to_owned().into()))
+        }
+        Kind::Product => {
+            let found = Versioned::<Product>::read(&change.version);
+            (found.is.id, ChangeData::Product(found.into()))
+        }
+        Kind::Sale => {
+            let found = Versioned::<Sale>::read(&change.version);
+            (found.is.id, ChangeData::Sale(found.into()))
+        }
+        Kind::Order => {
+            let found = Versioned::<Order>::read(&change.version);
+            let status = found.is.status;
+            (found.is.id, ChangeData::Order(OrderBody::new(found, status)))
         }
         Kind::Tenant => {
             let found = tenants::view::read(&change.version);

@@ -1,6 +1,8 @@
-//! JSON that is kept as the client wrote it.
+//! JSON that is kept as the client wrote it, and fields that may be absent.
 
 use std::fmt;
+
+use serde::{Deserialize, Deserializer};
 
 /// The text of a JSON object, as it was sent. Whoever holds one may copy it into an answer unread.
 #[derive(Clone, PartialEq, Eq)]
@@ -38,6 +40,15 @@ impl fmt::Debug for JsonObject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Reads a field that is there: `#[serde(default, deserialize_with = "given")]`. Null is a value of `T` or is refused:
+/// it never means "absent".
+///
+/// # Errors
+/// Those of the deserializer.
+pub fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(reader: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(reader).map(Some)
 }
 
 #[cfg(test)]

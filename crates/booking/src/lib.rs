@@ -5,8 +5,8 @@
 //! waits. A domain's folder holds `command.rs` (what may be asked), `rules.rs` (what is answered),
 //! `fact.rs` (what the log keeps), `view.rs` (what can be read) and `tests.rs`.
 //!
-//! Next: [`registry`] for how the domains become one, [`record`], [`name`] and [`slot`] for the tables
-//! they share, [`appointments`] for a domain to read first, [`background`] for what happens by itself.
+//! Next: [`registry`] for how the domains become one, [`record`], [`name`], [`slot`] and [`timer`] for the
+//! tables they share, [`appointments`] for a domain to read first, [`background`] for what happens by itself.
 
 pub mod accounts;
 pub mod admission;
@@ -17,7 +17,9 @@ pub mod changes;
 pub mod consumers;
 pub mod encoding;
 pub mod feed;
+pub mod flash_sales;
 pub mod json;
+pub mod money;
 pub mod name;
 pub mod paging;
 pub mod parameters;
@@ -28,6 +30,7 @@ pub mod slot;
 pub mod soundness;
 pub mod tenants;
 pub mod testing;
+pub mod timer;
 pub mod violation;
 
 pub use registry::{Booking, Command, Fact, Outcome};

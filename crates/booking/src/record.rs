@@ -30,6 +30,12 @@ pub enum Kind {
     Appointment = 3,
     /// A user of a tenant, by their id.
     User = 4,
+    /// A product, by its id.
+    Product = 5,
+    /// A flash sale, by its id.
+    Sale = 6,
+    /// An order, by its id.
+    Order = 7,
 }
 
 impl Kind {
@@ -40,6 +46,9 @@ impl Kind {
             Kind::ApiKey => "api_key",
             Kind::Appointment => "appointment",
             Kind::User => "user",
+            Kind::Product => "product",
+            Kind::Sale => "sale",
+            Kind::Order => "order",
         }
     }
 
@@ -49,6 +58,9 @@ impl Kind {
             2 => Kind::ApiKey,
             3 => Kind::Appointment,
             4 => Kind::User,
+            5 => Kind::Product,
+            6 => Kind::Sale,
+            7 => Kind::Order,
             _ => panic!("a view of this build holds no records of kind {number}"),
         }
     }
@@ -102,6 +114,12 @@ pub enum Index {
     UserByEmail = 3,
     /// Id of a user → what is personal of them.
     UserPerson = 4,
+    /// Buyer, id → nothing: the orders of a buyer.
+    OrderByBuyer = 5,
+    /// Sale, expiry, id → nothing: the orders that hold a piece of a sale until then.
+    HoldBySale = 6,
+    /// Product, id → nothing: the sales of a product that are not closed.
+    OpenSaleByProduct = 7,
 }
 
 impl Index {

@@ -138,6 +138,8 @@ domains! {
     1 Appointments(appointments) facts 100..=199;
     /// The users of a tenant.
     3 Accounts(accounts) facts 300..=399;
+    /// Products that are sold in a rush, their sales and orders.
+    4 FlashSales(flash_sales) facts 400..=499;
     /// How far the consumers are, and what they could not deal with.
     5 Consumers(consumers) facts 500..=599;
 }

@@ -11,10 +11,13 @@ use maitred_booking::accounts::PasswordHash;
 use maitred_booking::accounts::fact::{Account, Person, State as AccountState};
 use maitred_booking::appointments::fact::{Details, Imported, ResourceNamed, State};
 use maitred_booking::consumers::{CursorKept, DeadLetterParked};
+use maitred_booking::flash_sales::fact::Closed;
+use maitred_booking::flash_sales::{Closing, Order, OrderStatus, Product, Sale};
+use maitred_booking::money::{Currency, Money};
 use maitred_booking::tenants::fact::KeyState;
 use maitred_booking::tenants::{DropIn, DropIns, Profile, Role};
 use maitred_booking::testing::MemoryView;
-use maitred_booking::{Booking, Fact, accounts, appointments, consumers, registry, tenants};
+use maitred_booking::{Booking, Fact, accounts, appointments, consumers, flash_sales, registry, tenants};
 use maitred_core::{At, Domain, Recorded, TenantNumber, Timestamp};
 use uuid::Uuid;
 
@@ -126,6 +129,7 @@ fn samples() -> Vec<(&'static str, Fact)> {
         ("cursor_kept", Fact::Consumers(consumers::Fact::CursorKept(cursor))),
         ("dead_letter_parked", Fact::Consumers(consumers::Fact::DeadLetterParked(letter))),
     ]);
+    samples.extend(flash_sale_samples().map(|(name, fact)| (name, Fact::FlashSales(fact))));
     samples.extend(account_samples().map(|(name, fact)| (name, Fact::Accounts(fact))));
     samples
 }
@@ -154,6 +158,83 @@ fn account_samples() -> [(&'static str, accounts::Fact); 3] {
         ("password_changed", PasswordChanged(changed)),
         ("account_closed", AccountClosed(closed)),
     ]
+}
+
+/// A product, a sale of it that holds pieces and one that does not, and the orders of both.
+fn flash_sale_samples() -> impl Iterator<Item = (&'static str, flash_sales::Fact)> {
+    use flash_sales::Fact::{
+        OrderCancelled, OrderCompleted, OrderExpired, OrderFailed, OrderPaid, OrderPlaced, ProductCreated,
+        ProductDeleted, ProductUpdated, SaleCancelled, SaleCreated, SaleEnded, SaleUpdated,
+    };
+
+    let id = |last: u8| Uuid::from_bytes([2, 2, 3, 4, 5, 6, 0x77, 8, 0x89, 10, 11, 12, 13, 14, 15, last]);
+    let at = |millis: i64| Timestamp::from_millis(1_700_000_000_000 + millis);
+    let price = |amount| Money { amount, currency: Currency::parse("EUR").expect("a code") };
+    let product = Product {
+        id: id(1),
+        name: "Kopfhörer".into(),
+        description: None,
+        price: price(9_999),
+        inventory: 100,
+        deleted: false,
+        created_at: at(0),
+    };
+    let renamed = Product { description: Some("Die guten".into()), inventory: 300, ..product.clone() };
+    let sale = Sale {
+        id: id(2),
+        product: id(1),
+        starts_at: at(1_000),
+        ends_at: at(3_600_000),
+        quantity: 50,
+        restocked: None,
+        buyer_limit: 1,
+        hold_seconds: None,
+        price: price(4_999),
+        closed: None,
+        created_at: at(1),
+    };
+    let holding = Sale { id: id(3), hold_seconds: Some(600), buyer_limit: 2, ..sale.clone() };
+    let reset = Sale { quantity: 70, restocked: Some(20), ..sale.clone() };
+    let closed =
+        |closing, sale: &Sale| Sale { closed: Some(Closed { closing, at: at(9_000) }), ..sale.clone() };
+    let order = |last: u8, status| Order {
+        id: id(last),
+        sale: id(2),
+        product: id(1),
+        buyer: id(100),
+        status,
+        price: price(4_999),
+        hold_expires_at: None,
+        placed_at: at(2_000),
+        failure: None,
+        payment_reference: None,
+    };
+    let held =
+        |last: u8, status| Order { sale: id(3), hold_expires_at: Some(at(602_000)), ..order(last, status) };
+    let failed = Order { failure: Some("No such user.".into()), ..order(11, OrderStatus::Failed) };
+    let paid = Order { payment_reference: Some("till-7".into()), ..held(12, OrderStatus::Paid) };
+    [
+        ("product_created", ProductCreated(product)),
+        ("product_updated", ProductUpdated(renamed.clone())),
+        ("sale_created", SaleCreated(sale.clone())),
+        ("sale_created_with_hold", SaleCreated(holding.clone())),
+        ("order_placed", OrderPlaced(order(10, OrderStatus::Pending))),
+        ("order_placed_failing", OrderPlaced(order(11, OrderStatus::Pending))),
+        ("order_completed", OrderCompleted(order(10, OrderStatus::Completed))),
+        ("order_failed", OrderFailed(failed)),
+        ("order_placed_held", OrderPlaced(held(12, OrderStatus::Held))),
+        ("order_placed_held_expiring", OrderPlaced(held(13, OrderStatus::Held))),
+        ("order_placed_held_cancelled", OrderPlaced(held(14, OrderStatus::Held))),
+        ("order_placed_held_open", OrderPlaced(held(15, OrderStatus::Held))),
+        ("order_paid", OrderPaid(paid)),
+        ("order_expired", OrderExpired(held(13, OrderStatus::Expired))),
+        ("order_cancelled", OrderCancelled(held(14, OrderStatus::Cancelled))),
+        ("sale_updated_reset", SaleUpdated(reset.clone())),
+        ("sale_ended", SaleEnded(closed(Closing::Ended, &reset))),
+        ("sale_cancelled", SaleCancelled(closed(Closing::Cancelled, &holding))),
+        ("product_deleted", ProductDeleted(Product { deleted: true, ..renamed })),
+    ]
+    .into_iter()
 }
 
 #[test]
@@ -191,8 +272,12 @@ fn every_golden_file_of_any_version_can_be_read() {
 
 /// The views that have a hash of their own, so that a domain that comes later leaves those before it as they are: the
 /// name of the file, and the kinds of the facts that make it.
-const VIEWS: &[(&str, std::ops::RangeInclusive<u16>)] =
-    &[("view", 1..=199), ("view-accounts", 300..=399), ("view-consumers", 500..=599)];
+const VIEWS: &[(&str, std::ops::RangeInclusive<u16>)] = &[
+    ("view", 1..=199),
+    ("view-accounts", 300..=399),
+    ("view-flash-sales", 400..=499),
+    ("view-consumers", 500..=599),
+];
 
 #[test]
 fn the_view_changes_its_schema_when_it_changes_its_bytes() {

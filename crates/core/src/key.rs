@@ -39,6 +39,14 @@ pub enum Table {
     Counter = 11,
     /// `tenant index parts…` → what it leads to: further ways to find records.
     Index = 12,
+    /// `tenant owner` → how many pieces there are of it, and where they are.
+    Stock = 13,
+    /// `tenant sale buyer` → the pieces that a buyer has.
+    Buyer = 14,
+    /// `tenant owner seq ordinal` → the stock as a fact left it.
+    Ledger = 15,
+    /// `due kind tenant id` → nothing: what is to be done, the earliest of all tenants first.
+    Timer = 16,
     /// `tenant consumer parts…` → how far a consumer is, and what it could not deal with.
     Consumer = 20,
 }

@@ -86,6 +86,24 @@ pub fn seq_at(view: &dyn Read, instant: Timestamp) -> Seq {
     view.last(&from, &to).map_or(0, |(_, seq)| Parts(seq).u64())
 }
 
+/// When batch `seq` was decided: timestamps rise with the batches, so that halving finds it. The newest one's timestamp
+/// for a later batch, and the earliest instant for batch 0.
+pub fn timestamp_of(view: &dyn Read, seq: Seq) -> Timestamp {
+    let table = Key::new(Table::Time);
+    let Some((newest, _)) = view.last(&table, &table.end()) else {
+        return Timestamp::from_micros(i64::MIN);
+    };
+    // The batch lies in `[from, to]`.
+    let (mut from, mut to) = (0, Parts(&newest[1..]).u64());
+    while from < to {
+        let middle = from + (to - from) / 2;
+        let through = table.u64(middle).end();
+        let reached = view.last(&table, &through).map_or(0, |(_, seq)| Parts(seq).u64());
+        if reached >= seq { to = middle } else { from = middle + 1 }
+    }
+    Timestamp::from_ordered(to)
+}
+
 /// A remembered answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Remembered<'a> {

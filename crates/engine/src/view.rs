@@ -71,6 +71,11 @@ impl View {
         self.published.timestamp
     }
 
+    /// When batch `seq` was decided; the newest one's timestamp for a later one, the earliest instant for none.
+    pub fn timestamp_of(&self, seq: Seq) -> Timestamp {
+        apply::timestamp_of(self, seq)
+    }
+
     /// The last batch whose timestamp, cut to milliseconds, is at or before `instant`.
     pub fn seq_at(&self, instant: Timestamp) -> Seq {
         apply::seq_at(self, instant.end_of_millisecond())

@@ -11,6 +11,7 @@
 
 mod compare;
 mod invariants;
+mod stock;
 
 use std::cell::RefCell;
 use std::fmt;

@@ -21,6 +21,7 @@ use utoipa::{Modify, OpenApi, ToSchema};
     modifiers(&Security),
     tags(
         (name = "appointments", description = "Time on a resource, owned by another system"),
+        (name = "flash sales", description = "Products, what is sold of them in a rush, and who bought it"),
         (name = "users", description = "Accounts: register, log in, change the password, leave"),
         (name = "changes", description = "What happened to records, in pages and live"),
         (name = "tenants", description = "Businesses: every rule and limit lives inside one"),

@@ -11,6 +11,7 @@ use maitred_booking::accounts::http as accounts;
 use maitred_booking::app::{Access, App, authorize};
 use maitred_booking::appointments::http as appointments;
 use maitred_booking::changes;
+use maitred_booking::flash_sales::http::{orders, products, reports, sales};
 use maitred_booking::tenants::http::{keys, tenants};
 use maitred_web::limits::{BodyBytesMax, TimeoutLayer};
 use maitred_web::loopback::loopback_only;
@@ -44,6 +45,28 @@ pub fn with_limits(app: &App, limits: &Limits) -> (Router, utoipa::openapi::Open
         .allow(Integration, bounded(batch_body, appointments::batch_routes()))
         .allow(Integration, routes!(appointments::put, appointments::get, appointments::delete))
         .allow(Integration, routes!(appointments::versions))
+        // Flash sales: products, what is sold of them in a rush, and who bought it.
+        .allow(Staff, routes!(products::list))
+        .allow(Owner, routes!(products::create))
+        .allow(Staff, routes!(products::get))
+        .allow(Owner, routes!(products::update, products::delete))
+        .allow(Staff, routes!(products::versions))
+        .allow(Public, routes!(sales::list))
+        .allow(Owner, routes!(sales::create))
+        .allow(Public, routes!(sales::get))
+        .allow(Owner, routes!(sales::update))
+        .allow(Public, routes!(sales::stream))
+        .allow(Staff, routes!(sales::versions))
+        .allow(Owner, routes!(sales::end))
+        .allow(Owner, routes!(sales::cancel))
+        .allow(Owner, routes!(reports::reconciliation))
+        .allow(Owner, routes!(reports::statistics))
+        .allow(Customer, routes!(orders::create))
+        .allow(Customer, routes!(orders::list))
+        .allow(Customer, routes!(orders::get))
+        .allow(Customer, routes!(orders::versions))
+        .allow(Customer, routes!(orders::pay))
+        .allow(Customer, routes!(orders::cancel))
         // Accounts of users.
         .allow(Public, routes!(accounts::register))
         .allow(Public, routes!(accounts::authenticate))

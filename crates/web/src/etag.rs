@@ -26,6 +26,12 @@ impl ETag {
         ETag(Cow::Owned(format!("v{version}")))
     }
 
+    /// The tag of an answer that shows a record's version and what changes without one, such as a stock: `"v7-…"`.
+    /// `If-None-Match` compares all of it, `If-Match` the version alone.
+    pub fn live(version: u64, hash: u64) -> Self {
+        ETag(Cow::Owned(format!("v{version}-{hash:016x}")))
+    }
+
     /// The tag of an answer that is computed, from a hash of what it rests on.
     pub fn hash(hash: u64) -> Self {
         ETag(Cow::Owned(format!("h{hash:016x}")))
@@ -33,9 +39,14 @@ impl ETag {
 
     /// The version, if it is the tag of one.
     pub fn to_version(&self) -> Option<u64> {
-        let digits = self.0.strip_prefix('v')?;
+        let text = self.0.strip_prefix('v')?;
+        let (digits, hash) = text.split_once('-').map_or((text, None), |(digits, hash)| (digits, Some(hash)));
         let version = digits.parse().ok()?;
-        (ETag::version(version) == *self).then_some(version)
+        let same = match hash {
+            None => ETag::version(version),
+            Some(hash) => ETag::live(version, u64::from_str_radix(hash, 16).ok()?),
+        };
+        (same == *self).then_some(version)
     }
 }
 

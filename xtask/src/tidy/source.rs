@@ -15,6 +15,8 @@ const LONG: &[(&str, &str)] = &[
         "the routes of one domain with their documents, one after the other",
     ),
     ("crates/booking/src/appointments/tests.rs", "rows of one table: every answer the domain gives"),
+    ("crates/booking/src/flash_sales/tests.rs", "rows of one table: every answer the domain gives"),
+    ("crates/maitred/tests/it/flash_sales.rs", "rows of one table: every answer of the domain's routes"),
     ("crates/booking/src/tenants/tests.rs", "rows of one table: every answer the domain gives"),
     ("sim/src/world.rs", "one state machine: the node, its clients and what befalls them share every field"),
 ];

@@ -68,6 +68,8 @@ fn an_instant_leads_to_the_last_batch_of_its_millisecond() {
     assert_eq!([seq_at(millis - 1), seq_at(millis), seq_at(millis + 1)], [0, 2, 3]);
     assert_eq!(view.seq_at(TIMESTAMP_MAX), 3);
     assert_eq!(view.timestamp(), third);
+    let decided = [0, 1, 2, 3, 4].map(|seq| view.timestamp_of(seq));
+    assert_eq!(decided, [Timestamp::from_micros(i64::MIN), first, second, third, third]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use maitred_core::key::Parts;
 use maitred_core::{ChangeId, Key, Read, Seq, Table, TenantNumber, Timestamp};
 use maitred_engine::View;
 
-use super::Watch;
+use super::{Watch, stock};
 
 /// After so many problems of one kind the rest is only counted.
 const PROBLEMS_TOLD_MAX: usize = 20;
@@ -24,17 +24,17 @@ pub(super) struct Found {
 
 /// Problems of one kind.
 #[derive(Default)]
-struct Problems {
+pub(super) struct Problems {
     told: Vec<String>,
     more: usize,
 }
 
 impl Problems {
-    fn add(&mut self, text: impl FnOnce() -> String) {
+    pub(super) fn add(&mut self, text: impl FnOnce() -> String) {
         if self.told.len() < PROBLEMS_TOLD_MAX { self.told.push(text()) } else { self.more += 1 }
     }
 
-    fn settle(mut self, good: String, found: &mut Found) {
+    pub(super) fn settle(mut self, good: String, found: &mut Found) {
         if self.told.is_empty() {
             found.good.push(good);
         } else if self.more > 0 {
@@ -49,6 +49,8 @@ pub(super) fn check(view: &View, watch: &dyn Watch) -> Found {
     let mut found = Found::default();
     watch.begin("looking at claims", 0);
     claims(view, &mut found);
+    watch.begin("looking at sales", 0);
+    stock::check(view, &mut found);
     watch.begin("looking at versions", 0);
     versions(view, view.seq(), &mut found);
     timestamps(view, view.seq(), &mut found);
@@ -134,7 +136,7 @@ fn active_times(value: &[u8]) -> Option<(u32, Timestamp, Timestamp)> {
     state.active().map(|details| (details.resource, details.starts_at, details.ends_at))
 }
 
-fn version(value: &[u8]) -> maitred_booking::record::Version<'_> {
+pub(super) fn version(value: &[u8]) -> maitred_booking::record::Version<'_> {
     let mut parts = Parts(value);
     maitred_booking::record::Version {
         version: parts.u64(),
@@ -145,7 +147,7 @@ fn version(value: &[u8]) -> maitred_booking::record::Version<'_> {
 }
 
 /// Visits every current record: tenant, kind, id, value.
-fn records(view: &dyn Read, mut visit: impl FnMut(u32, u8, u128, &[u8])) {
+pub(super) fn records(view: &dyn Read, mut visit: impl FnMut(u32, u8, u128, &[u8])) {
     let table = Key::new(Table::Record);
     view.scan(&table, &table.end(), &mut |key, value| {
         let mut parts = Parts(&key[1..]);

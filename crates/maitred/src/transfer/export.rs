@@ -79,6 +79,8 @@ impl Export {
                 }
                 // These are the system tenant's, which is not exported.
                 Kind::Tenant | Kind::ApiKey | Kind::User => {}
+                // An export is a tenant's appointments.
+                Kind::Product | Kind::Sale | Kind::Order => {}
             }
             after = change.version.change;
             ControlFlow::Continue(())

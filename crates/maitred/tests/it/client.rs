@@ -206,13 +206,22 @@ pub(crate) struct Events {
 impl Events {
     /// The id and the data of the next event; `None` at the end of the stream.
     pub(crate) fn next(&mut self) -> Option<(String, Value)> {
+        self.next_event().map(|(id, data)| (id.expect("an event has an id"), data))
+    }
+
+    /// The data of the next events, of which there must be so many; they may have no ids.
+    pub(crate) fn data(&mut self, count: usize) -> Vec<Value> {
+        (0..count).map(|_| self.next_event().expect("the stream goes on").1).collect()
+    }
+
+    fn next_event(&mut self) -> Option<(Option<String>, Value)> {
         loop {
             if let Some((block, rest)) = self.text.split_once("\n\n") {
                 let (block, rest) = (block.to_owned(), rest.to_owned());
                 self.text = rest;
                 let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name));
                 if let Some(data) = field("data: ") {
-                    let id = field("id: ").expect("an event has an id").to_owned();
+                    let id = field("id: ").map(str::to_owned);
                     return Some((id, serde_json::from_str(data).expect("JSON")));
                 }
                 continue;

@@ -10,6 +10,7 @@ mod changes;
 mod client;
 mod clock;
 mod docs;
+mod flash_sales;
 mod operation;
 mod router;
 mod scrub;

@@ -106,6 +106,10 @@ fn the_bounds_of_the_rules_are_in_the_document() {
         ("TenantInput/properties/alias/maxLength", "128"),
         ("TenantInput/additionalProperties", "false"),
         ("ApiKeyInput/properties/name/maxLength", "200"),
+        ("ProductInput/properties/inventory/maximum", "1000000000"),
+        ("SaleInput/properties/quantity/maximum", "1000000"),
+        ("SaleInput/properties/hold_seconds/maximum", "86400"),
+        ("SalePatch/properties/buyer_limit/minimum", "1"),
         ("ApiKeyCreated", ""),
     ] {
         let found = document.pointer(&format!("/components/schemas/{pointer}"));

@@ -129,6 +129,30 @@ fn if_match_names_the_versions_at_which_to_change() {
 }
 
 #[test]
+fn a_live_tag_stands_for_its_version_on_a_write_and_for_itself_on_a_read() {
+    let live = ETag::live(7, 0xab);
+    assert_eq!(live.to_string(), "\"v7-00000000000000ab\"");
+    assert_eq!(live.to_version(), Some(7));
+    let tags = [
+        "\"v7-00000000000000ab\"",
+        "\"v7-ab\"",
+        "\"v7-\"",
+        "\"v-00000000000000ab\"",
+        "\"v07-00000000000000ab\"",
+    ];
+    let versions = tags.map(|tag| {
+        let condition = if_match(&[tag]).expect("sound").if_match.expect("a condition");
+        condition.versions()
+    });
+    let none = || Versions::OneOf(vec![]);
+    assert_eq!(versions, [Versions::OneOf(vec![7]), none(), none(), none(), none()]);
+    assert!(if_none_match(&[tags[0]]).is_fresh(&live));
+    for other in [ETag::live(7, 0xac), ETag::live(8, 0xab), ETag::version(7)] {
+        assert!(!if_none_match(&[tags[0]]).is_fresh(&other), "{other}");
+    }
+}
+
+#[test]
 fn a_malformed_precondition_is_refused_and_not_ignored() {
     let too_many = vec!["\"v1\""; 65].join(",");
     let rows: [&[&str]; 11] = [

@@ -7,7 +7,7 @@ use maitred_core::TenantNumber;
 use maitred_web::{
     AtLeast, Attempt, ETag, JsonBody, Page, Path, Preconditions, Problem, Query, Reply, Time, etag,
 };
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -19,6 +19,7 @@ use super::super::rules::Outcome;
 use super::super::view::{self, Tenant};
 use super::{ListQuery, OneQuery, submit};
 use crate::app::{Accepted, App, Scope, tenant_not_found, version_wanted};
+use crate::json::given;
 use crate::paging;
 use crate::parameters::{IdempotencyHeader, IfMatchHeader, IfNoneMatchHeader, PositionHeader, TenantPath};
 use crate::violation::{Violation, refuse_any};
@@ -134,11 +135,6 @@ pub struct TenantPatchInput {
     #[schema(value_type = bool, required = false)]
     #[serde(default, deserialize_with = "given")]
     public: Option<bool>,
-}
-
-/// A field that is there. Null is a value of `T` or is refused: it never means "absent".
-fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(reader: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(reader).map(Some)
 }
 
 /// A tenant.

@@ -1,0 +1,263 @@
+//! The native API of flash sales: `/v1/tenants/{tenant}/products…`, `…/sales…` and `…/orders…`.
+//!
+//! Handlers translate and nothing else: every rule stands in [`super::rules`]. Who buys is settled here
+//! ([`buyer`], [`confined_to`]): a customer for themselves, whoever works for the tenant for anybody.
+
+pub mod orders;
+pub mod products;
+pub mod reports;
+pub mod sales;
+
+pub use orders::OrderBody;
+pub use products::ProductBody;
+pub use sales::{SaleBody, SaleStateName};
+
+use axum::extract::FromRequestParts;
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use maitred_core::{Actor, Position, Rejection, Seq, TenantNumber, Timestamp};
+use maitred_engine::View;
+use maitred_web::page::ListCursors;
+use maitred_web::{
+    AsOf, AtLeast, Attempt, Caller, Credentials, ETag, Limit, Page, Preconditions, Problem, Reply, Role, Time, etag,
+};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::view::{self, Versioned};
+use super::{Command, Outcome};
+use crate::accounts::LoggedIn;
+use crate::app::{Access, Accepted, App, Scope};
+use crate::money::{Money, MoneyBody};
+use crate::paging;
+use crate::record::Kind;
+use crate::violation::refuse_any;
+
+/// The size of a command of this domain in memory, roughly.
+const COMMAND_BYTES: usize = 256;
+
+/// Which past of one record is wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct OneQuery {
+    /// As the system knew it then: an instant or a position.
+    #[param(inline)]
+    #[serde(default)]
+    as_of: Option<AsOf>,
+}
+
+/// Which records of a list are wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListQuery {
+    /// As the system knew them then: an instant or a position.
+    #[param(inline)]
+    #[serde(default)]
+    as_of: Option<AsOf>,
+    /// How many items a page may have.
+    #[serde(default)]
+    #[param(inline)]
+    limit: Limit,
+    /// Where the last page ended.
+    #[param(max_length = 1024)]
+    #[serde(default)]
+    cursor: Option<String>,
+}
+
+/// One version of a record.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RecordVersion<T> {
+    #[serde(flatten)]
+    record: T,
+    /// Where it stands in the log: `<partition>.<seq>.<ordinal>`.
+    position: String,
+}
+
+/// The point in time that a read is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Moment {
+    /// The batch, unless it is the newest.
+    as_of: Option<Seq>,
+    /// The instant.
+    at: Timestamp,
+}
+
+impl Moment {
+    fn of(app: &App, view: &View, wanted: Option<AsOf>) -> Result<Self, Problem> {
+        let now = app.engine().now().max(view.timestamp());
+        let as_of = app.as_of(view, wanted)?;
+        let at = match (wanted, as_of) {
+            (Some(AsOf::Instant(instant)), _) => instant.min(now),
+            (_, Some(seq)) => view.timestamp_of(seq),
+            (_, None) => now,
+        };
+        Ok(Moment { as_of, at })
+    }
+}
+
+/// The cursors of a list, whose past is one of its filters.
+fn cursors(app: &App, list: &str, tenant: TenantNumber, as_of: Option<AsOf>) -> ListCursors {
+    app.cursors().of(list, tenant).filtered_by(as_of.map(|as_of| format!("{as_of:?}")))
+}
+
+fn open(cursors: &ListCursors, cursor: Option<&str>) -> Result<Option<Vec<u8>>, Problem> {
+    cursor.map(|cursor| cursors.open(cursor)).transpose()
+}
+
+/// Who asks about orders: as [`Scope`], and on an open server, which reads no credentials of itself, the user whose token
+/// comes with the request.
+///
+/// # Errors
+/// As an argument of a handler: 401 for a token that is not valid, 403 for one of another tenant.
+#[derive(Debug, Clone, Copy)]
+pub struct Asking(pub Scope);
+
+impl FromRequestParts<App> for Asking {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let scope = Scope::from_request_parts(parts, app).await?;
+        let has_token = || matches!(Credentials::parse(&parts.headers), Ok(Credentials::Token(_)));
+        if app.access() == Access::Open && has_token() {
+            let user = LoggedIn::from_request_parts(parts, app).await?;
+            return Ok(Asking(Scope { caller: user.caller(), ..scope }));
+        }
+        Ok(Asking(scope))
+    }
+}
+
+/// The id of whoever asks, where they are a customer: they see and touch their own and nothing else.
+fn confined_to(caller: &Caller) -> Option<Uuid> {
+    match (caller.role, caller.actor) {
+        (Role::Customer, Actor::User(id) | Actor::ApiKey(id)) => Some(Uuid::from_u128(id)),
+        (Role::Customer, _) => Some(Uuid::nil()),
+        _ => None,
+    }
+}
+
+/// For whom a piece is bought.
+///
+/// # Errors
+/// 403 for a customer who buys for another, 422 where whoever works there says nobody.
+fn buyer(caller: &Caller, named: Option<Uuid>) -> Result<Uuid, Problem> {
+    match (confined_to(caller), named) {
+        (Some(own), Some(named)) if own != named => {
+            Err(Problem::forbidden("A customer buys for themselves; leave buyer_id out."))
+        }
+        (Some(own), _) => Ok(own),
+        (None, Some(named)) => Ok(named),
+        (None, None) => {
+            let detail = "required: whoever works for the tenant says for whom they buy";
+            Err(Problem::field_refused("/buyer_id", detail))
+        }
+    }
+}
+
+/// Decides a command of this domain.
+async fn submit(
+    app: &App,
+    scope: &Scope,
+    attempt: &Attempt,
+    body: &[u8],
+    command: Command,
+) -> Result<Accepted<Outcome>, Problem> {
+    let key = attempt.identify(scope.caller.actor, body);
+    let Accepted { outcome, position, replayed } =
+        app.submit(scope.who(), key, COMMAND_BYTES + body.len(), command).await?;
+    Ok(Accepted { outcome: own(outcome), position, replayed })
+}
+
+/// The outcome of a command of this domain.
+fn own(outcome: crate::Outcome) -> Outcome {
+    match outcome {
+        crate::Outcome::FlashSales(outcome) => outcome,
+        other => unreachable!("a command on flash sales is answered with {other:?}"),
+    }
+}
+
+/// The tag of a body that shows a version and what changes without one.
+fn tag(version: u64, body: &impl Serialize) -> ETag {
+    let json = serde_json::to_vec(body).expect("texts and numbers have a JSON form");
+    let hash = blake3::hash(&json);
+    let (head, _) = hash.as_bytes().split_first_chunk().expect("a BLAKE3 hash has 32 bytes");
+    ETag::live(version, u64::from_le_bytes(*head))
+}
+
+/// The answer to a read of one record: the record, or that the client has it.
+fn read_reply<T: Serialize>(
+    version: u64,
+    body: T,
+    position: Position,
+    preconditions: &Preconditions,
+) -> Response {
+    let etag = tag(version, &body);
+    if preconditions.is_fresh(&etag) {
+        return etag::not_modified(etag);
+    }
+    Reply::ok(body).at(position).tagged(etag).into_response()
+}
+
+/// The answer to a command: `location` is the path of what was made.
+fn write_reply<T: Serialize>(
+    (version, body): (u64, T),
+    location: Option<String>,
+    (position, replayed): (Position, bool),
+) -> Response {
+    let etag = tag(version, &body);
+    let reply = match location {
+        Some(location) => Reply::created(&location, body),
+        None => Reply::new(StatusCode::OK, body),
+    };
+    reply.at(position).tagged(etag).replayed(replayed).into_response()
+}
+
+/// The price of a body.
+///
+/// # Errors
+/// `invalid-currency`.
+fn price(body: &MoneyBody) -> Result<Money, Rejection> {
+    body.to_price().map_err(|violation| refuse_any(&[violation]).expect_err("a violation is refused"))
+}
+
+/// An instant that may be missing.
+fn time(at: Option<Timestamp>) -> Option<Time> {
+    at.map(Time)
+}
+
+/// The versions of a record, the oldest first.
+async fn versions<T, Body>(
+    app: &App,
+    scope: &Scope,
+    (kind, id): (Kind, Uuid),
+    query: &ListQuery,
+    at_least: AtLeast,
+) -> Result<Response, Problem>
+where
+    T: DeserializeOwned,
+    Body: From<Versioned<T>> + Serialize,
+{
+    let list = format!("{} versions", kind.as_str());
+    let cursors = cursors(app, &list, scope.tenant, query.as_of).filtered_by(Some(id));
+    let after = open(&cursors, query.cursor.as_deref())?.map(|place| paging::read_change(&place));
+    let view = app.view(at_least).await?;
+    let as_of = app.as_of(&view, query.as_of)?;
+    let record = view::record_id(scope.tenant, kind, id);
+    let found = view::versions::<T>(&view, record, after, as_of, query.limit.get() + 1);
+    if found.is_empty() && after.is_none() {
+        return Err(Problem::not_found(kind.as_str()));
+    }
+    let more = found.len() > query.limit.get();
+    let last = found.get(query.limit.get() - 1).filter(|_| more).map(|(change, _)| *change);
+    let partition = view.position().partition;
+    let items = found.into_iter().take(query.limit.get()).map(|(change, version)| RecordVersion {
+        record: Body::from(version),
+        position: change.to_text(partition),
+    });
+    let next_cursor = last.map(|last| cursors.seal(&paging::write_change(last)));
+    Ok(Reply::ok(Page { items: items.collect(), next_cursor }).at(view.position()).into_response())
+}
