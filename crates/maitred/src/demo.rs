@@ -1,4 +1,5 @@
-//! Demo data: a salon with two chairs and a week of appointments around today, some of them moved or cancelled.
+//! Demo data: a salon with two chairs and a week of appointments around today, some of them moved or cancelled; and a
+//! flash sale of a week, in the demo tenant and in the default one, where the clients of the replaced service look.
 //!
 //! Invariant: it is written by ordinary commands whose ids and instants follow from the day alone, so that seeding
 //! again on the same day changes nothing, and on another day adds what is missing.
@@ -10,11 +11,14 @@ use jiff::tz::TimeZone;
 use jiff::{Span, ToSpan};
 use maitred_booking::app::{Access, App};
 use maitred_booking::appointments::{self, Cancel, Upsert};
+use maitred_booking::flash_sales::{self, ResetSale};
 use maitred_booking::json::JsonObject;
 use maitred_booking::tenants::{self, CreateTenant, DropIns};
 use maitred_booking::{Command, Outcome};
 use maitred_core::{Actor, TenantNumber, Timestamp};
 use maitred_engine::Unavailable;
+
+use crate::first_sale::{self, NotSet};
 
 /// The demo tenant's slug.
 pub const TENANT: &str = "demo";
@@ -26,6 +30,9 @@ const TIME_ZONE: &str = "Europe/Berlin";
 /// Start (hour, minute), length in minutes, and what is done; for the second chair 15 minutes later.
 const VISITS: [((i8, i8), i64, &str); 4] =
     [((9, 0), 45, "Cut"), ((10, 30), 90, "Colour"), ((13, 0), 30, "Beard"), ((15, 15), 60, "Cut and style")];
+
+/// How long the sale lasts from the first instant of today, in milliseconds: a week.
+const SALE_MILLIS: i64 = 7 * 86_400_000;
 
 /// Why the demo data are not there.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +56,8 @@ pub struct Seeded {
     pub changed: usize,
     /// How many met appointments that somebody else had made there.
     pub refused: usize,
+    /// How many sales were announced, or opened again.
+    pub sales: usize,
 }
 
 /// Fills the demo tenant for the week around the engine's today.
@@ -60,7 +69,7 @@ pub async fn seed(app: &App) -> Result<Seeded, DemoError> {
     let now = jiff::Timestamp::from_microsecond(app.engine().now().as_micros())?;
     let today = now.to_zoned(zone.clone()).date();
     let tenant = tenant(app).await?;
-    let mut seeded = Seeded { today, changed: 0, refused: 0 };
+    let mut seeded = Seeded { today, changed: 0, refused: 0, sales: 0 };
     for command in week(today, &zone)? {
         let answer = app.decide((tenant, Actor::System), None, 512, Command::Appointments(command)).await?;
         match answer.result {
@@ -69,7 +78,39 @@ pub async fn seed(app: &App) -> Result<Seeded, DemoError> {
             Err(_) => seeded.refused += 1, // a visitor has taken the time, and keeps it
         }
     }
+    let default = tenants::tenant_by_alias_or_slug(&app.engine().view(), app.default_tenant());
+    let default = default.map(|found| found.profile.tenant()).filter(|default| *default != tenant);
+    let today = today.to_zoned(TimeZone::UTC)?.timestamp().as_millisecond();
+    for tenant in [tenant].into_iter().chain(default) {
+        seeded.sales += usize::from(open_sale(app, tenant, Timestamp::from_millis(today)).await?);
+    }
     Ok(seeded)
+}
+
+/// Opens the sale for a week, unless it is open; tells whether it did.
+async fn open_sale(app: &App, tenant: TenantNumber, today: Timestamp) -> Result<bool, DemoError> {
+    let sale = flash_sales::view::sale(&app.engine().view(), tenant, first_sale::SALE, None);
+    if sale.is_some_and(|sale| !sale.is.is_over(app.engine().now())) {
+        return Ok(false);
+    }
+    let who = (tenant, Actor::System);
+    first_sale::announce(app, who).await?;
+    let ends_at = Timestamp::from_millis(today.as_millis() + SALE_MILLIS);
+    let left = first_sale::INVENTORY as u32;
+    let reset = ResetSale { sale: first_sale::SALE, starts_at: today, ends_at, left };
+    first_sale::set(app, who, reset, None).await?;
+    Ok(true)
+}
+
+impl From<NotSet> for DemoError {
+    fn from(not_set: NotSet) -> Self {
+        match not_set {
+            NotSet::Unavailable(unavailable) => DemoError::Unavailable(unavailable),
+            NotSet::Refused(rejection) => {
+                DemoError::Refused(format!("{} ({})", rejection.detail, rejection.code))
+            }
+        }
+    }
 }
 
 async fn tenant(app: &App) -> Result<TenantNumber, DemoError> {
@@ -162,7 +203,7 @@ impl Seeded {
              \n  curl {key}-X PUT '{base}/my-first' -H 'Content-Type: application/json' -d '{{\
              \"resource\":\"{chair}\",\"starts_at\":\"{today}T20:00:00Z\",\"ends_at\":\"{today}T21:00:00Z\",\
              \"created_at\":\"{today}T08:00:00Z\",\"updated_at\":\"{today}T08:00:00Z\",\"title\":\"My first\"}}'\
-             \n{hint}",
+             \n\nA flash sale is open too: http://{address}/v1/tenants/{TENANT}/sales\n{hint}",
             chair = CHAIRS[0],
         )
     }
@@ -189,8 +230,8 @@ mod tests {
         let [first, second] = runtime.block_on(seed_twice(&app));
         threads.stop();
         // Seven days of eight visits, of which one each was moved and one cancelled.
-        assert_eq!((first.changed, first.refused), (7 * 10, 0));
-        assert_eq!((second.changed, second.refused), (0, 0));
+        assert_eq!((first.changed, first.refused, first.sales), (7 * 10, 0, 1));
+        assert_eq!((second.changed, second.refused, second.sales), (0, 0, 0));
     }
 
     #[test]
@@ -215,7 +256,7 @@ mod tests {
 
     #[test]
     fn the_requests_name_the_address_and_the_key_where_one_is_needed() {
-        let seeded = Seeded { today: jiff::civil::date(2026, 11, 21), changed: 0, refused: 0 };
+        let seeded = Seeded { today: jiff::civil::date(2026, 11, 21), changed: 0, refused: 0, sales: 0 };
         let address = SocketAddr::from(([127, 0, 0, 1], 8080));
         let open = seeded.to_text(address, Access::Open);
         assert_eq!(open.matches("\n  curl ").count(), 3);

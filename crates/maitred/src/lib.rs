@@ -11,6 +11,7 @@ pub mod config;
 pub mod demo;
 pub mod docs;
 pub mod drop_in;
+pub mod first_sale;
 pub mod gate;
 pub mod health;
 pub mod metrics;

@@ -40,7 +40,9 @@ impl Consumer<Booking> for OrderProcessing {
 /// The order that a fact leaves to be processed.
 fn to_process(fact: &crate::Fact) -> Option<&Order> {
     match fact {
-        crate::Fact::FlashSales(Fact::OrderPlaced(order)) if order.status == OrderStatus::Pending => Some(order),
+        crate::Fact::FlashSales(Fact::OrderPlaced(order)) if order.status == OrderStatus::Pending => {
+            Some(order)
+        }
         _ => None,
     }
 }
@@ -48,7 +50,8 @@ fn to_process(fact: &crate::Fact) -> Option<&Order> {
 /// What becomes of an order: it is completed, unless its buyer has left. Whoever works for a tenant may sell to people
 /// who have no account.
 fn process(view: &dyn Read, tenant: TenantNumber, order: &Order) -> Command {
-    let left = accounts::view::user(view, tenant, order.buyer).is_some_and(|user| user.account.account.closed);
+    let left =
+        accounts::view::user(view, tenant, order.buyer).is_some_and(|user| user.account.account.closed);
     if left {
         return Command::FailOrder(FailOrder { order: order.id, reason: ACCOUNT_CLOSED.to_owned() });
     }

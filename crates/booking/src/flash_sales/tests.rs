@@ -563,7 +563,9 @@ fn what_follows_from_a_purchase_is_its_completion() {
     let follow = |world: &World<Rules>, facts: Vec<Fact>| -> Vec<crate::Command> {
         let facts = facts.into_iter().map(crate::Fact::FlashSales);
         let wanted = facts.filter(|fact| consumer.wants(fact.kind()));
-        wanted.flat_map(|fact| consumer.consume(&world.view, &fact, at(world.seq)).expect("no reason")).collect()
+        wanted
+            .flat_map(|fact| consumer.consume(&world.view, &fact, at(world.seq)).expect("no reason"))
+            .collect()
     };
     let mut world = world(&on_sale(sale(3)));
     let (facts, _) = world.submit(TENANT, &buy(ANN)).expect("there is one");

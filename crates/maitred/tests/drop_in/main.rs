@@ -4,6 +4,7 @@
 //! (races, keys, long lists) stands in a file per service.
 
 mod bookipi;
+mod bookipi_sales;
 mod client;
 mod rows;
 mod server;

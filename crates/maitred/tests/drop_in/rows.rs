@@ -11,7 +11,8 @@
 //! purpose.
 //!
 //! In requests and in expected bodies `$org` is an organisation of the row's own. In expected bodies `$uuid…` binds
-//! a UUID, every other `$…` any text, by its name within the row; `*` is any text that is not empty.
+//! a UUID, every other `$…` any text, by its name within the row, and requests may send what is bound; `*` is any text
+//! that is not empty.
 
 use std::collections::BTreeMap;
 
@@ -92,6 +93,7 @@ pub(crate) fn replay(table: &str, sections: &[&str]) {
 
 fn send(client: &mut Client, table: &Table, step: &Step, bound: &BTreeMap<String, String>) -> Answered {
     let org = &bound["$org"];
+    let fill = |text: &str| fill(text, bound);
     let line = match &step.send {
         Some(line) => line.replace("$org", &org.replace(' ', "%20")),
         None => format!("POST {}", table.path),
@@ -109,15 +111,22 @@ fn send(client: &mut Client, table: &Table, step: &Step, bound: &BTreeMap<String
         (Some(_), Some(_)) => panic!("a step has one body"),
     };
     let body = match (json, &step.text) {
-        (Some(json), None) => json.to_string().replace("$org", org),
+        (Some(json), None) => fill(&json.to_string()),
         (None, text) => text.clone().unwrap_or_default(),
         (Some(_), Some(_)) => panic!("a step has one body"),
     };
     let typed = step.post.is_some() || step.json.is_some();
     let json = [("content-type", "application/json")].into_iter().filter(|_| typed);
-    let given = step.headers.iter().map(|(name, value)| (&**name, &**value));
+    let given: Vec<_> = step.headers.iter().map(|(name, value)| (&**name, fill(value))).collect();
+    let given = given.iter().map(|(name, value)| (*name, &**value));
     let headers: Vec<_> = json.chain(given).collect();
     client.send(&line, &headers, body.as_bytes())
+}
+
+/// A text with what is bound in the place of the names.
+fn fill(text: &str, bound: &BTreeMap<String, String>) -> String {
+    // A name may be the beginning of another: the longest first.
+    bound.iter().rev().fold(text.to_owned(), |text, (name, value)| text.replace(name, value))
 }
 
 fn check(place: &str, table: &Table, step: &Step, answered: &Answered, bound: &mut BTreeMap<String, String>) {

@@ -20,7 +20,8 @@ use maitred_core::{Actor, Position, Rejection, Seq, TenantNumber, Timestamp};
 use maitred_engine::View;
 use maitred_web::page::ListCursors;
 use maitred_web::{
-    AsOf, AtLeast, Attempt, Caller, Credentials, ETag, Limit, Page, Preconditions, Problem, Reply, Role, Time, etag,
+    AsOf, AtLeast, Attempt, Caller, Credentials, ETag, Limit, Page, Preconditions, Problem, Reply, Role,
+    Time, etag,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -30,7 +31,7 @@ use uuid::Uuid;
 use super::view::{self, Versioned};
 use super::{Command, Outcome};
 use crate::accounts::LoggedIn;
-use crate::app::{Access, Accepted, App, Scope};
+use crate::app::{Accepted, Access, App, Scope};
 use crate::money::{Money, MoneyBody};
 use crate::paging;
 use crate::record::Kind;

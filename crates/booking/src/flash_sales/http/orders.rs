@@ -13,8 +13,8 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{
-    Asking, COMMAND_BYTES, ListQuery, Moment, OneQuery, RecordVersion, buyer, confined_to, cursors, open, own,
-    read_reply, submit, time, write_reply,
+    Asking, COMMAND_BYTES, ListQuery, Moment, OneQuery, RecordVersion, buyer, confined_to, cursors, open,
+    own, read_reply, submit, time, write_reply,
 };
 use crate::app::{Accepted, App, refusal};
 use crate::flash_sales::command::{Command, PlaceOrder, REASON_CHARS_MAX};

@@ -1,20 +1,24 @@
-//! Bookipi's flash sale: `POST /users` and `POST /users/authenticate`.
+//! Bookipi's flash sale: `POST /users` and `POST /users/authenticate`, `GET /sales` and `POST /sales/update`, `POST` and
+//! `GET /orders`. (`GET /health` is the server's own.)
 //!
 //! Invariants:
 //! - The tenant is the header `X-Tenant`, else the server's default tenant ([`tenant`]).
 //! - Whatever is said about these paths has this service's shapes and headers, refusals by the engine included. Only
 //!   what the layers around all routes refuse is problem details: no answer in time, a host that is not loopback.
 //! - A path is the same in capital letters and with a slash at its end ([`respelt`]).
-//! - A user is the native API's user: one account, one password, one kind of token.
+//! - A user is the native API's user: one account, one password, one kind of token. So is a sale, and an order.
 //!
 //! Source: the running service, as taken down row by row in `tests/drop_in/bookipi.json`.
 //!
-//! Next: [`users`] for the routes; [`body`] for what is read and how it is found wrong, [`answer`] for what is
+//! Next: [`users`], [`sales`] and [`orders`] for the routes; [`body`] for what is read and how it is found wrong, [`answer`] for what is
 //! written, [`headers`] for what stands around every answer.
 
 mod answer;
 mod body;
 mod headers;
+mod instant;
+mod orders;
+mod sales;
 pub mod tenant;
 mod users;
 
@@ -33,18 +37,24 @@ use utoipa_axum::routes;
 pub use self::answer::Answer;
 
 /// The paths that this service answers, methods that it does not know included.
-const PATHS: &[&str] = &["/users", "/users/authenticate"];
+const PATHS: &[&str] = &["/users", "/users/authenticate", "/sales", "/sales/update", "/orders"];
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
-        .routes(in_its_manner(routes!(users::register)))
-        .routes(in_its_manner(routes!(users::authenticate)))
+        .routes(in_its_manner(any(unknown), routes!(users::register)))
+        .routes(in_its_manner(any(unknown), routes!(users::authenticate)))
+        .routes(in_its_manner(any(unknown), routes!(sales::get)))
+        .routes(in_its_manner(any(unknown), routes!(sales::update)))
+        .routes(in_its_manner(any(orders::unknown), routes!(orders::create, orders::get)))
 }
 
 /// Answers other methods as the service did, names none of them in `Allow`, and puts its headers around every answer.
-fn in_its_manner((schemas, paths, routes): UtoipaMethodRouter<App>) -> UtoipaMethodRouter<App> {
-    let all: MethodRouter<App> = any(unknown).merge(routes);
+fn in_its_manner(
+    other: MethodRouter<App>,
+    (schemas, paths, routes): UtoipaMethodRouter<App>,
+) -> UtoipaMethodRouter<App> {
+    let all = other.merge(routes);
     (schemas, paths, all.layer(middleware::from_fn(headers::around)))
 }
 

@@ -1,0 +1,143 @@
+//! The flash sale's sale and orders: recorded requests, the rush, an order's way, and who may do what with keys.
+
+use std::sync::Barrier;
+use std::thread;
+
+use maitred_booking::app::Access;
+use maitred_booking::flash_sales::reconcile;
+use maitred_booking::tenants::{self, CreateApiKey, CreateTenant, DropIn, DropIns, Role};
+use maitred_core::TenantNumber;
+use maitred_web::auth::ApiKey;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::client::Client;
+use crate::rows;
+use crate::server::Server;
+
+const JSON: (&str, &str) = ("Content-Type", "application/json");
+const PRODUCT: &str = "550e8400-e29b-41d4-a716-446655440000";
+const SALE: Uuid = Uuid::from_u128(0x550e_8400_e29b_41d4_a716_4466_5544_0001);
+
+#[test]
+fn every_recorded_request_is_answered_as_recorded() {
+    rows::replay(include_str!("bookipi_sales.json"), &["2.1", "2.4", "2.5", "2.6", "2.7", "2.8"]);
+}
+
+fn update(client: &mut Client, headers: &[(&str, &str)], quantity: u32) -> u16 {
+    let body =
+        json!({"start_date": "2020-01-01", "end_date": "3020-01-01", "quantity": quantity}).to_string();
+    let headers: Vec<_> = [JSON].into_iter().chain(headers.iter().copied()).collect();
+    client.send("POST /sales/update", &headers, body.as_bytes()).status
+}
+
+/// Registers a user; their `Authorization`.
+fn register(client: &mut Client, email: &str) -> String {
+    let body = json!({"email": email, "password": "secret password"}).to_string();
+    let registered = client.send("POST /users", &[JSON], body.as_bytes());
+    assert_eq!(registered.status, 201);
+    format!("Bearer {}", registered.json()["token"].as_str().expect("a token"))
+}
+
+fn buy(client: &mut Client, user: &str) -> (u16, Value) {
+    let body = json!({ "productId": PRODUCT }).to_string();
+    let answered = client.send("POST /orders", &[JSON, ("Authorization", user)], body.as_bytes());
+    (answered.status, answered.json())
+}
+
+#[test]
+fn an_order_is_pending_and_then_completed() {
+    let server = Server::open();
+    let mut client = server.client();
+    assert_eq!(update(&mut client, &[], 3), 200);
+    let ann = register(&mut client, "ann@example.com");
+    let bob = register(&mut client, "bob@example.com");
+    let (status, placed) = buy(&mut client, &ann);
+    assert_eq!(status, 200);
+    let mut published = server.app.engine().watch();
+    let completed = loop {
+        published.borrow_and_update();
+        let order = client.send("GET /orders", &[("Authorization", &ann)], b"").json();
+        assert_eq!((&order["order_id"], &order["product_id"]), (&placed["order_id"], &json!(PRODUCT)));
+        if order["status"] == "completed" {
+            break order;
+        }
+        assert_eq!(order["status"], "pending");
+        server.block_on(published.changed()).expect("the engine runs");
+    };
+    let mut fields: Vec<_> = completed.as_object().expect("an object").keys().map(String::as_str).collect();
+    fields.sort_unstable();
+    assert_eq!(fields, ["created_at", "order_id", "product_id", "status"]);
+    let others = client.send("GET /orders", &[("Authorization", &bob)], b"");
+    assert_eq!(others.json(), Value::Null, "another user has none");
+}
+
+#[test]
+fn a_rush_sells_each_piece_once_and_one_to_each_buyer() {
+    let server = Server::open();
+    let mut client = server.client();
+    assert_eq!(update(&mut client, &[], 5), 200);
+    let users: Vec<String> =
+        (0..12).map(|number| register(&mut client, &format!("user{number}@example.com"))).collect();
+    let barrier = Barrier::new(users.len());
+    let sold: usize = thread::scope(|scope| {
+        let buyers: Vec<_> = users
+            .iter()
+            .map(|user| {
+                let (barrier, address) = (&barrier, server.address);
+                scope.spawn(move || {
+                    let mut client = Client::connect(address);
+                    barrier.wait();
+                    (0..4).filter(|_| buy(&mut client, user).0 == 200).count()
+                })
+            })
+            .collect();
+        buyers.into_iter().map(|buyer| buyer.join().expect("an answer")).sum()
+    });
+    assert_eq!(sold, 5);
+    let tenant = server.app.tenant("default").expect("created by the first write").number;
+    let view = server.app.engine().view();
+    let found = reconcile(&view, tenant, SALE, server.app.engine().now(), None).expect("the sale");
+    assert_eq!((found.differences.len(), found.stock.sold, found.stock.free), (0, 5, 0));
+    assert_eq!((found.buyers, found.most_per_buyer), (5, 1));
+}
+
+#[test]
+fn with_keys_an_owner_sets_the_sale_and_users_buy_with_their_tokens() {
+    let server = Server::start(Access::Keys, "shop");
+    let create = CreateTenant {
+        slug: "shop".to_owned(),
+        alias: None,
+        name: "Shop".to_owned(),
+        time_zone: "UTC".to_owned(),
+        currency: "USD".to_owned(),
+        locale: "en".to_owned(),
+        drop_ins: DropIns::NONE.with(DropIn::Bookipi),
+        public: false,
+        automatic: false,
+    };
+    server.submit(TenantNumber::SYSTEM, tenants::Command::CreateTenant(create));
+    let tenant = server.app.tenant("shop").map(|found| found.number);
+    let key = |number: u8, role| {
+        let secret = ApiKey::from_random(&[number; 32]);
+        let create = CreateApiKey {
+            tenant,
+            id: Uuid::from_u128(u128::from(number)),
+            name: "test".to_owned(),
+            role,
+            secret_hash: secret.hash().0,
+        };
+        server.submit(TenantNumber::SYSTEM, tenants::Command::CreateApiKey(create));
+        format!("Bearer {}", secret.reveal())
+    };
+    let (owner, staff) = (key(1, Role::Owner), key(2, Role::Staff));
+    let mut client = server.client();
+    let user = register(&mut client, "ann@example.com");
+    for (given, status) in [(None, 401), (Some(&staff), 403), (Some(&user), 403), (Some(&owner), 200)] {
+        let headers: Vec<_> = given.map(|given| ("Authorization", given.as_str())).into_iter().collect();
+        assert_eq!(update(&mut client, &headers, 1), status, "{given:?}");
+    }
+    assert_eq!(client.send("GET /sales", &[], b"").json()["remaining_stock"], 1);
+    assert_eq!(buy(&mut client, &user).0, 200);
+    assert_eq!(buy(&mut client, &owner).1, json!({"error": "Invalid token"}));
+}
