@@ -306,8 +306,7 @@ impl World {
         let shared = Arc::new(Shared::new((*published).clone()));
         let seed = u128::from(self.random.bits());
         let mut rival = Writer::new(Arc::clone(&self.rules), Arc::clone(&self.store), shared, 0, seed);
-        let operation =
-            Operation::any(&mut self.random, self.steps, &self.model.users, &self.model.sales);
+        let operation = Operation::any(&mut self.random, self.steps, &self.model.users, &self.model.sales);
         let (reply, _) = tokio::sync::oneshot::channel();
         let arrived = self.clock.monotonic();
         let mut queue = VecDeque::from([Queued {

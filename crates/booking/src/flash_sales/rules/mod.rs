@@ -17,6 +17,7 @@ use super::command::Command;
 use super::fact::{Closed, Closing, Fact, Order, Product, Sale};
 use super::stock::{self, Stock};
 use super::view::{self, Versioned};
+use crate::Booking;
 use crate::encoding;
 use crate::record::{self, Kind};
 
@@ -122,6 +123,9 @@ impl Domain for Rules {
     type Command = Command;
     type Fact = Fact;
     type Outcome = Outcome;
+
+    const RULES_VERSION: u16 = Booking::RULES_VERSION;
+    const VIEW_SCHEMA: u16 = Booking::VIEW_SCHEMA;
 
     fn decide(&self, view: &dyn Read, command: &Command, cx: &Context) -> Decided {
         match command {
