@@ -1,7 +1,7 @@
 //! What the product does by itself: its timers and its consumers, as the engine runs them.
 //!
-//! Next: [`crate::timer`] for what is due when, [`crate::consumers`] for what is kept of consumers; `maitred_engine::timers` and
-//! `maitred_engine::consumers` for how they are run.
+//! Next: [`crate::timer`] for what is due when, [`crate::consumers`] for what is kept of consumers;
+//! `maitred_engine::timers` and `maitred_engine::consumers` for how they are run.
 
 use std::sync::Arc;
 

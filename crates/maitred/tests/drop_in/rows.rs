@@ -62,10 +62,16 @@ struct Step {
     text: Option<String>,
     is: Option<String>,
     status: Option<u16>,
+    #[serde(default, deserialize_with = "given")]
     body: Option<Value>,
     peer: Option<u16>,
     #[serde(default)]
     answer_headers: BTreeMap<String, Option<String>>,
+}
+
+/// A body that is there, `null` too.
+fn given<'de, D: serde::Deserializer<'de>>(reader: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(reader).map(Some)
 }
 
 /// Replays `table`, which must have rows of each of `sections`, and of no other.
@@ -117,8 +123,8 @@ fn send(client: &mut Client, table: &Table, step: &Step, bound: &BTreeMap<String
     };
     let typed = step.post.is_some() || step.json.is_some();
     let json = [("content-type", "application/json")].into_iter().filter(|_| typed);
-    let given: Vec<_> = step.headers.iter().map(|(name, value)| (&**name, fill(value))).collect();
-    let given = given.iter().map(|(name, value)| (*name, &**value));
+    let filled: Vec<_> = step.headers.iter().map(|(name, value)| (&**name, fill(value))).collect();
+    let given = filled.iter().map(|(name, value)| (*name, &**value));
     let headers: Vec<_> = json.chain(given).collect();
     client.send(&line, &headers, body.as_bytes())
 }
