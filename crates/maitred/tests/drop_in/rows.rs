@@ -121,9 +121,9 @@ fn send(client: &mut Client, table: &Table, step: &Step, bound: &BTreeMap<String
         (None, text) => text.clone().unwrap_or_default(),
         (Some(_), Some(_)) => panic!("a step has one body"),
     };
+    let filled: Vec<_> = step.headers.iter().map(|(name, value)| (&**name, fill(value))).collect();
     let typed = step.post.is_some() || step.json.is_some();
     let json = [("content-type", "application/json")].into_iter().filter(|_| typed);
-    let filled: Vec<_> = step.headers.iter().map(|(name, value)| (&**name, fill(value))).collect();
     let given = filled.iter().map(|(name, value)| (*name, &**value));
     let headers: Vec<_> = json.chain(given).collect();
     client.send(&line, &headers, body.as_bytes())
