@@ -16,4 +16,5 @@ mod router;
 mod scrub;
 mod server;
 mod tenants;
+mod tokens;
 mod users;

@@ -1,0 +1,61 @@
+//! The secrets of users' tokens over restarts: the data folder's own, and those of the configuration.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use maitred::assemble::Node;
+use maitred::config::TokenSecrets;
+use maitred_booking::Outcome;
+use maitred_booking::accounts::{Command, LoggedIn, PasswordHash, RegisterUser};
+use maitred_booking::app::{Access, App};
+use maitred_core::Actor;
+use tokio::runtime::Runtime;
+
+const NONE: TokenSecrets = TokenSecrets { current: None, previous: None };
+
+/// Starts on a folder with these secrets, looks, and stops.
+fn with<T>(dir: &Path, secrets: TokenSecrets, look: impl FnOnce(&App, &Runtime) -> T) -> T {
+    let node = Node::start(dir).expect("a folder that can be used");
+    let app = node.app_with(Access::Open, "default", secrets).expect("a folder that can be written");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let seen = look(&app, &runtime);
+    drop(app);
+    node.stop();
+    seen
+}
+
+/// Makes the account of `email`, and logs its user in.
+fn register(app: &App, runtime: &Runtime, email: &str) -> String {
+    runtime.block_on(async {
+        app.ensure_default_tenant().await.expect("the default tenant");
+        let tenant = app.tenant("default").expect("the default tenant").number;
+        let hash = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ$AAECAwQFBgcICQoLDA0ODw";
+        let register = RegisterUser { email: email.to_owned(), password: PasswordHash::from_phc(hash) };
+        let accepted = app.submit((tenant, Actor::System), None, 512, Command::Register(register)).await;
+        let Outcome::Accounts(outcome) = accepted.expect("accepted").outcome else { panic!("an account") };
+        let account = outcome.account.account;
+        let user = LoggedIn { tenant, user: account.id };
+        app.log_in(user, email, account.credential).expect("an open tenant").token
+    })
+}
+
+#[test]
+fn a_secret_is_replaced_without_ending_a_session_and_lost_ones_end_all() {
+    let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("it-tokens-{}", std::process::id()));
+    let valid =
+        |secrets: TokenSecrets, token: &str| with(&dir, secrets, |app, _| app.user_of_token(token).is_some());
+    let own = with(&dir, NONE, |app, runtime| register(app, runtime, "a@example.com"));
+    assert!(valid(NONE, &own), "the folder keeps its secret");
+    let mode = std::fs::metadata(dir.join("keys/token")).expect("the folder's secret").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    let current = |byte| TokenSecrets { current: Some([byte; 32]), previous: None };
+    let after = |byte, before| TokenSecrets { previous: Some([before; 32]), ..current(byte) };
+    let first = with(&dir, current(1), |app, runtime| register(app, runtime, "b@example.com"));
+    assert!(!valid(current(1), &own) && !valid(NONE, &first), "another secret");
+    assert!(valid(after(2, 1), &first), "the one before still verifies");
+    let second = with(&dir, after(2, 1), |app, runtime| register(app, runtime, "c@example.com"));
+    assert!(valid(current(2), &second), "the newest signs");
+    assert!(!valid(current(2), &first) && !valid(after(3, 2), &first));
+    std::fs::remove_dir_all(&dir).expect("the folder can be removed");
+}
