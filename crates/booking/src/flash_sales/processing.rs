@@ -57,3 +57,66 @@ fn process(view: &dyn Read, tenant: TenantNumber, order: &Order) -> Command {
     }
     Command::CompleteOrder { order: order.id }
 }
+
+#[cfg(test)]
+mod tests {
+    use maitred_core::Timestamp;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::accounts::{CloseAccount, PasswordHash, RegisterUser};
+    use crate::flash_sales::{CreateProduct, CreateSale, PlaceOrder};
+    use crate::money::{Currency, Money};
+    use crate::testing::World;
+
+    const TENANT: TenantNumber = TenantNumber(3);
+
+    /// What follows from the purchase of a buyer who is registered, and has left by then or not.
+    fn follow(leaves: bool) -> Vec<crate::Command> {
+        let mut world = World::new(Booking);
+        let mut submit = |command: crate::Command| world.submit(TENANT, &command).expect("accepted");
+        let hash = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ$AAECAwQFBgcICQoLDA0ODw";
+        let register =
+            RegisterUser { email: "ann@example.com".to_owned(), password: PasswordHash::from_phc(hash) };
+        let (_, outcome) = submit(accounts::Command::Register(register).into());
+        let crate::Outcome::Accounts(outcome) = outcome else { panic!("{outcome:?}") };
+        let buyer = outcome.account.account.id;
+        let (product, sale) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let price = Money { amount: 5, currency: Currency::parse("EUR").expect("a code") };
+        let create =
+            CreateProduct { id: Some(product), name: "x".to_owned(), description: None, price, inventory: 9 };
+        submit(Command::CreateProduct(create).into());
+        let create = CreateSale {
+            id: Some(sale),
+            product,
+            starts_at: Timestamp::from_millis(0),
+            ends_at: Timestamp::from_millis(1_000_000),
+            quantity: 9,
+            buyer_limit: 1,
+            hold_seconds: None,
+            price: None,
+        };
+        submit(Command::CreateSale(create).into());
+        let (facts, _) = submit(Command::PlaceOrder(PlaceOrder { sale, buyer }).into());
+        if leaves {
+            submit(accounts::Command::Close(CloseAccount { user: buyer }).into());
+        }
+        let at = At { tenant: TENANT, seq: 9, ordinal: 0, timestamp: world.timestamp };
+        let follow = |fact: &crate::Fact| OrderProcessing.consume(&world.view, fact, at).expect("no reason");
+        facts.iter().flat_map(follow).collect()
+    }
+
+    #[test]
+    fn the_order_of_somebody_who_has_left_fails() {
+        let commands = follow(false);
+        assert!(
+            matches!(&commands[..], [crate::Command::FlashSales(Command::CompleteOrder { .. })]),
+            "{commands:?}"
+        );
+        let commands = follow(true);
+        assert!(
+            matches!(&commands[..], [crate::Command::FlashSales(Command::FailOrder(fail))] if fail.reason == ACCOUNT_CLOSED),
+            "{commands:?}"
+        );
+    }
+}

@@ -3,6 +3,7 @@
 mod check;
 mod clock;
 mod config;
+mod flash_sales;
 mod guide;
 mod help;
 mod keys;
