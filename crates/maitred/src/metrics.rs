@@ -333,6 +333,8 @@ impl Server {
         gauge(encoder, "log_position", "Number of the newest batch that readers see", None, position)?;
         let listeners = self.app.feeds().listeners() as i64;
         gauge(encoder, "change_listeners", "Clients that listen to a change feed", None, listeners)?;
+        let listeners = self.app.sale_streams().listeners() as i64;
+        gauge(encoder, "sale_listeners", "Clients that listen to a flash sale", None, listeners)?;
         let phase = self.app.readiness().phase();
         let ready = i64::from(phase == maitred_booking::readiness::Phase::Ready);
         gauge(encoder, "ready", "Whether the server takes traffic", None, ready)?;

@@ -32,8 +32,8 @@ use super::{http::SaleStateName, stock};
 use crate::app::App;
 use crate::readiness::Phase;
 
-/// The most listeners of this server, over all sales.
-pub const LISTENERS_MAX: usize = 20_000;
+/// The most listeners of this server, over all sales: fewer than it has connections, so that buyers get through.
+pub const LISTENERS_MAX: usize = 10_000;
 /// A sale's listeners are told at most this often: four times a second.
 pub const PAUSE: Duration = Duration::from_millis(250);
 /// A sale is looked at this often at least, whatever the clocks do.

@@ -69,6 +69,7 @@ fn requests_and_the_engine_are_counted() {
         ("maitred_queue_bytes".to_owned(), 0.0),
         ("maitred_log_position".to_owned(), 2.0),
         ("maitred_change_listeners".to_owned(), 1.0),
+        ("maitred_sale_listeners".to_owned(), 0.0),
         ("maitred_ready".to_owned(), 1.0),
     ] {
         assert_eq!(sample(text, &name), Some(value), "{name} in\n{text}");

@@ -478,7 +478,7 @@ pub async fn versions(
     responses(
         (status = 200, description = "The sale", content((live::LiveSale = "text/event-stream"))),
         (status = 404, description = "It is not there"),
-        (status = 503, description = "20,000 listen to this server already"),
+        (status = 503, description = "10,000 listen to this server already"),
     )
 )]
 pub async fn stream(
