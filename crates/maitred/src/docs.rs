@@ -138,6 +138,7 @@ error_pages! {
     "buyer-limit-reached"
     "clock-suspect"
     "command-too-large"
+    "content-encoding-unsupported"
     "content-type-unsupported"
     "credentials-invalid"
     "cursor-invalid"

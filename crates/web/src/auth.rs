@@ -313,7 +313,7 @@ impl Caller {
 
     #[cold]
     fn refused(&self, permission: Permission) -> Problem {
-        if self.role == Role::Anonymous {
+        if self.actor == Actor::Anonymous {
             return Problem::unauthenticated();
         }
         Problem::forbidden(format!("This needs the permission `{}` in this tenant.", permission.name()))

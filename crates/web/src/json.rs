@@ -3,25 +3,28 @@
 //! Invariants:
 //! - A body is read once into one buffer, up to a named bound, and parsed in one pass from it. Only a body that
 //!   is refused is parsed a second time, to name the place.
+//! - An object is read from an object, at every depth, and never from an array.
 //! - Types of requests are written with `#[serde(deny_unknown_fields)]`, so that a typo is never silently lost.
 //! - The bytes as they came are kept beside the value, for the fingerprint of an idempotent request.
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use maitred_core::Position;
-use serde::de::{DeserializeOwned, Deserializer, Visitor};
-use serde::{Serialize, forward_to_deserialize_any};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::ETag;
 use crate::idempotency::IDEMPOTENT_REPLAYED;
 use crate::limits::{BODY_BYTES_MAX, BodyBytesMax};
+use crate::objects::Objects;
 use crate::position::{MAITRED_POSITION, header_value};
 use crate::problem::{
-    BODY_INVALID, BODY_UNREADABLE, CONTENT_TYPE_UNSUPPORTED, JSON_MALFORMED, Place, Problem,
+    BODY_INVALID, BODY_UNREADABLE, CONTENT_ENCODING_UNSUPPORTED, CONTENT_TYPE_UNSUPPORTED, JSON_MALFORMED,
+    Place, Problem,
 };
 
 /// The content type of JSON.
@@ -49,6 +52,7 @@ impl<S: Send + Sync, T: DeserializeOwned, const BYTES_MAX: usize> FromRequest<S>
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         require_json(request.headers())?;
+        require_plain(request.headers())?;
         let bytes = read(request, BYTES_MAX).await?;
         Ok(JsonBody { value: parse(&bytes)?, bytes })
     }
@@ -103,6 +107,20 @@ pub fn require_json(headers: &HeaderMap) -> Result<(), Problem> {
     Err(Problem::header_invalid(CONTENT_TYPE_UNSUPPORTED, &CONTENT_TYPE, detail))
 }
 
+/// Refuses a body that is compressed.
+///
+/// # Errors
+/// 415 `content-encoding-unsupported`, with `Accept-Encoding: identity` (RFC 9110, section 12.5.3).
+pub fn require_plain(headers: &HeaderMap) -> Result<(), Problem> {
+    let identity = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    if headers.get_all(CONTENT_ENCODING).iter().all(identity) {
+        return Ok(());
+    }
+    let detail = "Send the body as it is, without a Content-Encoding.";
+    let problem = Problem::header_invalid(CONTENT_ENCODING_UNSUPPORTED, &CONTENT_ENCODING, detail);
+    Err(problem.with_header(ACCEPT_ENCODING, HeaderValue::from_static("identity")))
+}
+
 /// `application/json` or `application/<anything>+json`, with no charset but UTF-8 (RFC 8259, section 8.1).
 fn is_json(content_type: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(content_type) else { return false };
@@ -124,13 +142,9 @@ fn is_json(content_type: &[u8]) -> bool {
 /// # Errors
 /// 400 `json-malformed` with line and column, 400 `body-invalid` with a JSON Pointer to the field.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
-    let wants_object = || matches!(T::deserialize(Shape), Err(Wanted { a_struct: true }));
-    // serde reads a struct from an array too, in the order of its fields: nobody means that.
-    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') && wants_object() {
-        let detail = "The body must be a JSON object.";
-        return Err(Problem::new(BODY_INVALID, detail).with_field("", detail));
-    }
-    serde_json::from_slice(bytes).map_err(|error| refusal::<T>(bytes, &error))
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let parsed = T::deserialize(Objects(&mut reader)).and_then(|value| reader.end().map(|()| value));
+    parsed.map_err(|error| refusal::<T>(bytes, &error))
 }
 
 #[cold]
@@ -146,7 +160,7 @@ fn refusal<T: DeserializeOwned>(bytes: &[u8], error: &serde_json::Error) -> Prob
             .with_member("column", &column);
     }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let located = serde_path_to_error::deserialize::<_, T>(&mut reader);
+    let located = serde_path_to_error::deserialize::<_, T>(Objects(&mut reader));
     let (pointer, detail) = match &located {
         Err(located) => (pointer_to(located.path(), located.inner()), message(located.inner())),
         Ok(_) => (String::new(), message(error)),
@@ -191,63 +205,6 @@ fn pointer_to(path: &serde_path_to_error::Path, error: &serde_json::Error) -> St
         push(field);
     }
     pointer
-}
-
-/// Asks a type what it wants to be read from, and reads nothing: it always ends in [`Wanted`].
-struct Shape;
-
-/// What a type asked for.
-#[derive(Debug)]
-struct Wanted {
-    a_struct: bool,
-}
-
-impl std::fmt::Display for Wanted {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(if self.a_struct { "a struct" } else { "something else" })
-    }
-}
-
-impl std::error::Error for Wanted {}
-
-impl serde::de::Error for Wanted {
-    fn custom<T: std::fmt::Display>(_: T) -> Self {
-        Wanted { a_struct: false }
-    }
-}
-
-impl<'de> Deserializer<'de> for Shape {
-    type Error = Wanted;
-
-    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Wanted> {
-        Err(Wanted { a_struct: false })
-    }
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        _: &'static [&'static str],
-        _: V,
-    ) -> Result<V::Value, Wanted> {
-        Err(Wanted { a_struct: true })
-    }
-
-    fn deserialize_newtype_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        visitor: V,
-    ) -> Result<V::Value, Wanted> {
-        visitor.visit_newtype_struct(self)
-    }
-
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wanted> {
-        visitor.visit_some(self)
-    }
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq
-        tuple tuple_struct map enum identifier ignored_any
-    }
 }
 
 /// A JSON answer with the headers that a record's answer carries.

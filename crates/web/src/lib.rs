@@ -18,6 +18,7 @@ pub mod idempotency;
 pub mod json;
 pub mod limits;
 pub mod loopback;
+mod objects;
 pub mod page;
 pub mod path;
 pub mod position;

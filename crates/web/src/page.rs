@@ -97,7 +97,7 @@ impl Cursors {
     /// With a secret key.
     pub fn new(key: &[u8; 32]) -> Self {
         let mut mac = blake3::Hasher::new_keyed(key);
-        mac.update(b"maitred cursor 1");
+        mac.update(b"maitred cursor 2");
         Cursors(mac)
     }
 

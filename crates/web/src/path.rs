@@ -27,6 +27,21 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T>
     }
 }
 
+/// Refuses a path in which a `%` begins no percent-encoding: read as itself, it would name the record that `%25` does.
+///
+/// # Errors
+/// 400 `path-invalid`.
+pub fn require_encoded(path: &str) -> Result<(), Problem> {
+    let encoded =
+        |rest: &str| matches!(rest.as_bytes(), [a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
+    if path.split('%').skip(1).all(encoded) {
+        return Ok(());
+    }
+    Err(invalid(
+        "A % in the path is followed by two hexadecimal digits; a % itself is written %25.".to_owned(),
+    ))
+}
+
 #[cold]
 fn refusal(rejection: PathRejection) -> Problem {
     let PathRejection::FailedToDeserializePathParams(failed) = rejection else {

@@ -6,13 +6,14 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use maitred_core::Position;
 
-use crate::Problem;
 use crate::problem::POSITION_INVALID;
+use crate::{AsOf, Problem, query};
 
 /// The header: an answer carries the point in the log that includes it, a read may ask for at least that point.
 pub const MAITRED_POSITION: HeaderName = HeaderName::from_static("maitred-position");
 
-/// The position that a read asks for, as an argument of a handler.
+/// The position that a read asks for, as an argument of a handler: the header's, or a later one that the query's
+/// `as_of` names.
 ///
 /// # Errors
 /// 400 `position-invalid` for anything but one position.
@@ -43,7 +44,14 @@ impl<S: Send + Sync> FromRequestParts<S> for AtLeast {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        AtLeast::parse(&parts.headers)
+        let AtLeast(at_least) = AtLeast::parse(&parts.headers)?;
+        let Some(AsOf::Position(as_of)) = query::one(parts.uri.query().unwrap_or_default(), "as_of") else {
+            return Ok(AtLeast(at_least));
+        };
+        // One of another partition is refused by whoever reads the past.
+        let later =
+            at_least.is_none_or(|at_least| as_of.partition == at_least.partition && as_of.seq > at_least.seq);
+        Ok(AtLeast(if later { Some(as_of) } else { at_least }))
     }
 }
 

@@ -67,6 +67,7 @@ codes! {
     PRECONDITION_FAILED PRECONDITION_FAILED "precondition-failed" "The record is at another version";
     BODY_TOO_LARGE PAYLOAD_TOO_LARGE "body-too-large" "The body is too large";
     CONTENT_TYPE_UNSUPPORTED UNSUPPORTED_MEDIA_TYPE "content-type-unsupported" "The body must be JSON";
+    CONTENT_ENCODING_UNSUPPORTED UNSUPPORTED_MEDIA_TYPE "content-encoding-unsupported" "The body must not be compressed";
     FIELD_REFUSED UNPROCESSABLE_ENTITY "field-refused" "A field is well-formed, but against a rule";
     RATE_LIMITED TOO_MANY_REQUESTS "rate-limited" "Too many requests";
     INTERNAL_ERROR INTERNAL_SERVER_ERROR "internal-error" "An internal error";
@@ -416,6 +417,12 @@ pub(crate) fn finish(response: &mut Response, instance: impl FnOnce() -> String)
     let Some(Unwritten(problem)) = response.extensions_mut().remove::<Unwritten>() else { return false };
     *response.body_mut() = Body::from(problem.to_json(Some(&instance())));
     true
+}
+
+/// Whether `response` is the problem `code`, and not written yet.
+pub(crate) fn is(response: &Response, code: &Code) -> bool {
+    let unwritten = response.extensions().get::<Unwritten>();
+    unwritten.is_some_and(|Unwritten(problem)| problem.code() == code.code)
 }
 
 /// A fallback for unknown paths: 404 `path-unknown`.

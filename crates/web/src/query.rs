@@ -53,6 +53,27 @@ pub fn parse<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
     })
 }
 
+/// Refuses any parameter, where none is read.
+///
+/// # Errors
+/// 400 `query-invalid`, naming the first.
+pub fn refuse_any(query: &str) -> Result<(), Problem> {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Nothing {}
+    parse::<Nothing>(query).map(|Nothing {}| ())
+}
+
+/// The value of one parameter, whatever others there are; `None` where it is absent, repeated or malformed. For who
+/// looks at a query before its handler reads it strictly.
+pub fn one<T: DeserializeOwned>(query: &str, name: &str) -> Option<T> {
+    if !query.contains(name) {
+        return None;
+    }
+    let parameter = group(query).ok()?.into_iter().find(|parameter| parameter.name == name)?;
+    T::deserialize(Values(parameter.values)).ok()
+}
+
 /// A parameter with all of its values, in their order.
 struct Parameter<'a> {
     name: Cow<'a, str>,

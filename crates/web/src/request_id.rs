@@ -196,10 +196,11 @@ where
                 }
             },
         };
+        let asked_too_early = problem::is(&response, &problem::REPLICA_BEHIND);
         problem::finish(&mut response, || this.id.to_string());
         response.headers_mut().insert(X_REQUEST_ID, this.id.to_header());
         if let Some(line) = this.line {
-            line.write(response.status(), this.id);
+            line.write(response.status(), asked_too_early, this.id);
         }
         Poll::Ready(Ok(response))
     }
@@ -213,9 +214,10 @@ fn log_panic(id: &RequestId, panic: &(dyn std::any::Any + Send)) {
 }
 
 impl Line {
-    fn write(&self, status: StatusCode, id: &RequestId) {
+    /// That a client asked for a point of the log that is not there yet is nothing to tell of: any reader can.
+    fn write(&self, status: StatusCode, asked_too_early: bool, id: &RequestId) {
         let elapsed = self.started.elapsed();
-        if status.is_server_error() || elapsed >= SLOW {
+        if !asked_too_early && (status.is_server_error() || elapsed >= SLOW) {
             self.write_at::<true>(status, elapsed, id);
         } else if tracing::enabled!(target: LOG_TARGET, Level::DEBUG) {
             self.write_at::<false>(status, elapsed, id);

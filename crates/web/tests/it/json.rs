@@ -41,6 +41,17 @@ struct Patch {
     _name: Option<String>,
 }
 
+#[derive(Debug, Deserialize, PartialEq)]
+struct Wrapped(Vec<Patch>);
+
+#[derive(Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+enum Choice {
+    One { patch: Patch },
+    Two(Patch),
+    Three,
+}
+
 fn router() -> Router {
     let small = post(async |body: JsonBody<Value, 16>| Reply::ok(body.bytes.len()));
     Router::new()
@@ -176,7 +187,19 @@ fn an_object_is_not_read_from_an_array() {
     check_invalid::<Patch>(" []", "", "object");
     check_invalid::<Patch>(r#"["x"]"#, "", "object");
     check_invalid::<Option<Patch>>("[]", "", "object");
+    check_invalid::<Vec<Patch>>(r#"[{},["x"]]"#, "/1", "object");
+    check_invalid::<Option<Vec<Option<Patch>>>>(r#"[null,["x"]]"#, "/1", "object");
+    check_invalid::<std::collections::BTreeMap<String, (u8, Patch)>>(r#"{"a":[1,[]]}"#, "/a/1", "object");
+    check_invalid::<Wrapped>(r#"[["x"]]"#, "/0", "object");
+    check_invalid::<Vec<Choice>>(r#"[{"one":{"patch":{}}},{"one":[{}]}]"#, "/1/one", "object");
+    check_invalid::<Vec<Choice>>(r#"[{"one":{"patch":[]}}]"#, "/0/one/patch", "object");
+    check_invalid::<Vec<Choice>>(r#"[{"two":[]}]"#, "/0/two", "object");
+    let at = r#""starts_at":"2026-11-21T09:30:00Z""#;
+    check_invalid::<Sample>(&format!(r#"{{"name":"x",{at},"items":[[1]]}}"#), "/items/0", "object");
     assert_eq!(parse::<Vec<u8>>(b"[1]"), Ok(vec![1]));
+    assert_eq!(parse::<Vec<Choice>>(br#"[{"two":{}},"three"]"#).map(|choices| choices.len()), Ok(2));
+    let kept: Box<serde_json::value::RawValue> = parse(br#"{"a": [1, {}]}"#).expect("any JSON");
+    assert_eq!(kept.get(), r#"{"a": [1, {}]}"#);
     assert_eq!(parse::<(u8, u8)>(b"[1,2]"), Ok((1, 2)));
     assert_eq!(parse::<Patch>(b"{}"), Ok(Patch { _name: None }));
 }
