@@ -6,6 +6,7 @@
 //! - What is remembered of tenants and keys is thrown away as soon as any of them changes: a revoked key is
 //!   refused by the first request that comes after the revocation's answer.
 //! - A stranger is told nothing of which tenants there are.
+//! - A closed tenant is there for nobody, but that an admin may read and export what it was while it was open.
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
@@ -14,13 +15,13 @@ use std::ops::ControlFlow;
 use std::sync::{PoisonError, RwLock};
 
 use axum::extract::{FromRequestParts, RawPathParams, Request};
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
 use futures_util::FutureExt as _;
 use maitred_core::{Actor, ChangeId, Ordinal, Rejection, Seq, TenantNumber};
 use maitred_engine::View;
 use maitred_web::auth::{Caller, Credentials, KeyHash, Known, KnownKey, PublicRoutes};
-use maitred_web::{Permission, Problem, Role, problem};
+use maitred_web::{AsOf, Permission, Problem, Role, path, problem, query};
 
 use crate::accounts::token::TenantKeys;
 use crate::app::{Access, App};
@@ -75,7 +76,7 @@ fn admit(app: &App, permission: Permission, request: &mut Request) -> Result<Sco
         caller.require_on_server(permission)?;
         return Ok(Scope { tenant: TenantNumber::SYSTEM, caller });
     };
-    let found = app.tenant(slug);
+    let found = app.tenant(slug).or_else(|| app.closed_tenant(slug, caller, request));
     let number = found.map_or(TenantNumber(u32::MAX), |found| found.number);
     let public =
         if found.is_some_and(|found| found.public) { PublicRoutes::Open } else { PublicRoutes::Closed };
@@ -90,6 +91,7 @@ fn path_params(request: &mut Request) -> Result<RawPathParams, Problem> {
     let (mut parts, body) = std::mem::take(request).into_parts();
     let params = RawPathParams::from_request_parts(&mut parts, &()).now_or_never();
     *request = Request::from_parts(parts, body);
+    path::require_encoded(request.uri().path())?;
     let params = params.expect("the router has split the path already: nothing is waited for");
     params.map_err(|_| Problem::new(problem::PATH_INVALID, "The path is not UTF-8."))
 }
@@ -124,6 +126,32 @@ impl App {
             let profile = tenants::tenant_by_slug(view, slug)?.profile;
             Some(TenantEntry { number: profile.tenant(), public: profile.public })
         })
+    }
+
+    /// A tenant that is closed, where an admin reads what it was before: any `GET` with an `as_of` at which it was
+    /// open, or its export.
+    fn closed_tenant(&self, slug: &str, caller: Caller, request: &Request) -> Option<TenantEntry> {
+        if caller.role != Role::Admin || !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return None;
+        }
+        let view = self.engine().view();
+        let closed = tenants::closed_tenant_by_slug(&view, slug)?;
+        let query = request.uri().query().unwrap_or_default();
+        let was_open = match query::one::<AsOf>(query, "as_of") {
+            Some(as_of) => {
+                let seq = self.as_of(&view, Some(as_of)).ok()?;
+                tenants::tenant_as_of(&view, closed, seq).is_some()
+            }
+            None => request.uri().path().ends_with("/export"),
+        };
+        was_open.then_some(TenantEntry { number: closed, public: false })
+    }
+
+    /// Whether whoever was let in by these headers would be let in again.
+    pub(crate) fn still_admits(&self, scope: &Scope, headers: &HeaderMap) -> bool {
+        let open = || tenants::tenant(&self.engine().view(), scope.tenant).is_some();
+        (scope.tenant == TenantNumber::SYSTEM || open())
+            && self.caller(headers).is_ok_and(|caller| caller == scope.caller)
     }
 
     /// The keys of the tokens of a tenant's users; none of a tenant that is closed.

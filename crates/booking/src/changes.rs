@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use maitred_core::{ChangeId, Position};
 use maitred_engine::View;
 use maitred_web::sse::{self, LastEventId};
-use maitred_web::{AtLeast, Limit, Problem, Query, Reply, Time};
+use maitred_web::{AtLeast, Limit, Problem, Query, Reply, Time, problem};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -169,7 +169,7 @@ pub struct ChangePage {
 /// With `Accept: text/event-stream` the answer goes on: first every change behind `Last-Event-ID` or `after`, then
 /// each new one as soon as it is durable. An event's `data` is a change, its `id` the change's. A client that
 /// reconnects with `Last-Event-ID`, as browsers do, misses nothing and gets nothing twice. The stream ends when the
-/// server shuts down.
+/// server shuts down, and soon after its key was revoked or its tenant closed.
 ///
 /// As JSON, an empty `items` means that there is nothing new; ask again with `next_after`.
 #[utoipa::path(
@@ -197,7 +197,7 @@ pub async fn list(
         }
         let after = place(&app, query.after.as_deref(), last).await?;
         app.view(at_least).await?;
-        sse::stream(feed::listen(&app, scope.tenant, after))
+        sse::stream(feed::listen(&app, scope, &headers, after))
     } else {
         let after = place(&app, query.after.as_deref(), LastEventId(None)).await?;
         let view = app.view(at_least).await?;
@@ -234,6 +234,11 @@ pub async fn list_of_server(
 /// The place to go on behind. A place that is not there yet is waited for, as a position is.
 async fn place(app: &App, after: Option<&str>, last: LastEventId) -> Result<ChangeId, Problem> {
     let (partition, place) = match (last.0, after) {
+        (Some((partition, _)), _) if partition != app.engine().partition() => {
+            let detail =
+                "Last-Event-ID is the id of an event of another server: there is no such partition here.";
+            return Err(Problem::header_invalid(problem::LAST_EVENT_ID_INVALID, &sse::LAST_EVENT_ID, detail));
+        }
         (Some(last), _) => last,
         (None, None) => return Ok(ChangeId::default()),
         (None, Some(after)) => ChangeId::parse(after).map_err(|_| {
@@ -267,13 +272,20 @@ fn page(view: &View, scope: Scope, after: ChangeId, limit: Limit) -> ChangePage 
     ChangePage { items, next_after }
 }
 
-/// Whether the client asks for events by name; `*/*` means JSON.
+/// Whether the client asks for events by name; `*/*` means JSON, and so does a weight of nothing.
 fn wants_events(headers: &HeaderMap) -> bool {
     let named = |value: &str| {
         value.split(',').any(|range| {
-            let media_type = range.split(';').next().unwrap_or_default();
-            media_type.trim().eq_ignore_ascii_case("text/event-stream")
+            let mut parts = range.split(';').map(str::trim);
+            let is_named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("text/event-stream"));
+            is_named && !parts.any(is_refused)
         })
     };
     headers.get_all(ACCEPT).iter().any(|value| value.to_str().is_ok_and(named))
+}
+
+/// Whether a parameter of a media range is `q=0`, in whichever of its spellings (RFC 9110, section 12.4.2).
+fn is_refused(parameter: &str) -> bool {
+    let weight = parameter.split_once('=').filter(|(name, _)| name.trim().eq_ignore_ascii_case("q"));
+    weight.is_some_and(|(_, weight)| weight.trim().parse() == Ok(0.0_f32))
 }

@@ -11,23 +11,29 @@
 //! - A listener holds one chunk at most, and no view while its socket blocks. One that is too slow for its tenant's
 //!   chunks loses them, and reads what it missed from the view.
 //! - A feed whose last listener has gone ends with the next batch.
+//! - Whoever may no longer listen, by a key that was revoked or a tenant that was closed, soon hears no more. Both are
+//!   changes of the system tenant: every listener hears that there were some, and only then looks who it is again.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ops::ControlFlow;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
 use bytes::Bytes;
 use futures_util::Stream;
 use maitred_core::{ChangeId, Ordinal, Seq, TenantNumber};
 use maitred_engine::View;
 use maitred_web::sse;
+use tokio::sync::broadcast::error::TryRecvError;
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
-use crate::app::App;
+use crate::app::{App, Scope};
 use crate::readiness::Phase;
 use crate::{changes, record};
 
@@ -40,7 +46,12 @@ const READ_PAUSE: Duration = Duration::from_millis(1);
 
 /// The feeds that are listened to.
 #[derive(Debug, Default)]
-pub struct Feeds(Mutex<HashMap<TenantNumber, broadcast::Sender<Arc<Chunk>>>>);
+pub struct Feeds {
+    feeds: Mutex<Senders>,
+    listeners: AtomicUsize,
+}
+
+type Senders = HashMap<TenantNumber, broadcast::Sender<Arc<Chunk>>>;
 
 /// The changes of a stretch of the log.
 #[derive(Debug)]
@@ -94,11 +105,11 @@ fn behind_batch(seq: Seq) -> ChangeId {
 impl Feeds {
     /// How many listeners there are, over all tenants.
     pub fn listeners(&self) -> usize {
-        self.lock().values().map(broadcast::Sender::receiver_count).sum()
+        self.listeners.load(Ordering::Relaxed)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<TenantNumber, broadcast::Sender<Arc<Chunk>>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Senders> {
+        self.feeds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A place among a tenant's listeners; the first one starts the feed.
@@ -178,22 +189,39 @@ impl Drop for Feed {
 /// One client's place in a tenant's changes.
 struct Listener {
     app: App,
-    tenant: TenantNumber,
+    scope: Scope,
+    /// By which it was let in.
+    credentials: HeaderMap,
     /// Everything up to here was sent.
     place: ChangeId,
     chunks: broadcast::Receiver<Arc<Chunk>>,
+    /// Tells when tenants or keys have changed.
+    system: broadcast::Receiver<Arc<Chunk>>,
+    /// Whether they have since the credentials were looked at.
+    in_doubt: bool,
     /// Whether the next events come from the view.
     catching_up: bool,
     draining: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
-/// The events behind `after`, for ever: it ends when the server drains.
-pub fn listen(app: &App, tenant: TenantNumber, after: ChangeId) -> impl Stream<Item = Bytes> + Send + use<> {
+/// The events behind `after`, for whom `scope` let in by these headers. It ends when the server drains, and when they
+/// would be let in no more.
+pub fn listen(
+    app: &App,
+    scope: Scope,
+    headers: &HeaderMap,
+    after: ChangeId,
+) -> impl Stream<Item = Bytes> + Send + use<> {
+    let credentials = headers.get_all(AUTHORIZATION).iter().map(|value| (AUTHORIZATION, value.clone()));
+    app.feeds().listeners.fetch_add(1, Ordering::Relaxed);
     let listener = Listener {
         app: app.clone(),
-        tenant,
+        scope,
+        credentials: credentials.collect(),
         place: after,
-        chunks: app.feeds().join(app, tenant),
+        chunks: app.feeds().join(app, scope.tenant),
+        system: app.feeds().join(app, TenantNumber::SYSTEM),
+        in_doubt: true,
         catching_up: true,
         draining: Box::pin(app.readiness().draining()),
     };
@@ -203,14 +231,32 @@ pub fn listen(app: &App, tenant: TenantNumber, after: ChangeId) -> impl Stream<I
     })
 }
 
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.app.feeds().listeners.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Listener {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             if self.app.readiness().phase() == Phase::Draining {
                 return None;
             }
+            match self.system.try_recv() {
+                Ok(_) | Err(TryRecvError::Lagged(_)) => {
+                    self.in_doubt = true;
+                    continue;
+                }
+                Err(TryRecvError::Empty) => {}
+                // Its task has panicked: the client comes back and finds a new one.
+                Err(TryRecvError::Closed) => return None,
+            }
+            if std::mem::take(&mut self.in_doubt) && !self.app.still_admits(&self.scope, &self.credentials) {
+                return None;
+            }
             if self.catching_up {
-                let chunk = Chunk::read(&self.app.engine().view(), self.tenant, self.place);
+                let chunk = Chunk::read(&self.app.engine().view(), self.scope.tenant, self.place);
                 self.place = chunk.through;
                 self.catching_up = chunk.is_cut();
                 if !chunk.events.is_empty() {
@@ -220,6 +266,10 @@ impl Listener {
             let chunk = tokio::select! {
                 biased;
                 () = &mut self.draining => return None,
+                _ = self.system.recv() => {
+                    self.in_doubt = true;
+                    continue;
+                }
                 chunk = self.chunks.recv() => chunk,
             };
             match chunk {

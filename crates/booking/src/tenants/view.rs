@@ -1,4 +1,5 @@
-//! What can be read of tenants and keys. A closed tenant is found by none of these but its versions.
+//! What can be read of tenants and keys. A closed tenant is found by its versions, as of a batch at which it was open,
+//! by [`profile_as_of`] and by [`closed_tenant_by_slug`]; by nothing else.
 
 use std::ops::ControlFlow;
 
@@ -78,6 +79,11 @@ pub fn tenant_as_of(view: &dyn Read, number: TenantNumber, as_of: Option<Seq>) -
     (!tenant.profile.closed).then_some(tenant)
 }
 
+/// What a tenant was after the batch `as_of`, closed or not.
+pub fn profile_as_of(view: &dyn Read, number: TenantNumber, as_of: Seq) -> Option<Profile> {
+    Some(read(&record::as_of(view, tenant_record(number), Some(as_of))?).profile)
+}
+
 /// The versions of a tenant that came behind `after`, the oldest first, at most `limit`.
 pub fn tenant_versions(
     view: &dyn Read,
@@ -100,6 +106,13 @@ pub fn tenant_versions(
 /// The tenant of a slug.
 pub fn tenant_by_slug(view: &dyn Read, slug: &str) -> Option<Tenant> {
     tenant_by_alias_or_slug(view, slug).filter(|tenant| tenant.profile.slug == slug)
+}
+
+/// The number of the tenant of a slug, if it is closed.
+pub fn closed_tenant_by_slug(view: &dyn Read, slug: &str) -> Option<TenantNumber> {
+    let number = name::number(view, TenantNumber::SYSTEM, NameKind::Tenant, slug).ok().flatten()?;
+    let tenant = read(&record::current(view, tenant_record(TenantNumber(number)))?);
+    (tenant.profile.closed && tenant.profile.slug == slug).then_some(TenantNumber(number))
 }
 
 /// The tenant of an alias or a slug. No text is the alias of one tenant and the slug of another.

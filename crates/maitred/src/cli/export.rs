@@ -84,7 +84,8 @@ impl Export {
 fn from_engine(node: &crate::assemble::Node, tenant: &str, out: &mut dyn Write) -> Result<(), Failure> {
     let view = node.engine.view();
     let unknown = || Failure::unable(format!("there is no tenant \"{tenant}\""));
-    let number = tenants::tenant_by_slug(&view, tenant).ok_or_else(unknown)?.profile.tenant();
+    let open = tenants::tenant_by_slug(&view, tenant).map(|tenant| tenant.profile.tenant());
+    let number = open.or_else(|| tenants::closed_tenant_by_slug(&view, tenant)).ok_or_else(unknown)?;
     let mut lines = Lines::new(&view, number, view.seq()).map_err(Failure::unable)?;
     let mut piece = Vec::new();
     loop {

@@ -33,12 +33,13 @@ enum Next {
 pub struct NoSuchTenant;
 
 impl Export {
-    /// An export of `tenant` as it stood after batch `through`, which `view` includes.
+    /// An export of `tenant` as it stood after batch `through`, which `view` includes. One that was closed by then is
+    /// exported as it was in the end: who may have it is the caller's question.
     ///
     /// # Errors
     /// [`NoSuchTenant`].
     pub fn new(view: &dyn Read, tenant: TenantNumber, through: Seq) -> Result<Self, NoSuchTenant> {
-        tenants::tenant_as_of(view, tenant, Some(through)).ok_or(NoSuchTenant)?;
+        tenants::profile_as_of(view, tenant, through).ok_or(NoSuchTenant)?;
         Ok(Export { tenant, through, after: ChangeId::default(), lines: 0, next: Next::Tenant })
     }
 
@@ -47,8 +48,8 @@ impl Export {
     pub fn fill(&mut self, view: &dyn Read, out: &mut Vec<u8>, bytes: usize) -> bool {
         let full = out.len() + bytes;
         if self.next == Next::Tenant {
-            let tenant = tenants::tenant_as_of(view, self.tenant, Some(self.through));
-            line::write_tenant(out, &tenant.expect("what was there then stays").profile);
+            let profile = tenants::profile_as_of(view, self.tenant, self.through);
+            line::write_tenant(out, &profile.expect("what was there then stays"));
             self.lines += 1;
             self.next = Next::Records;
         }

@@ -88,6 +88,9 @@ fn a_place_that_is_none_is_refused() {
     let stream = || server.get(HERE).header("Accept", "text/event-stream");
     let malformed = stream().header("Last-Event-ID", "x").send();
     assert_eq!(malformed.refusal(), (400, "last-event-id-invalid".to_owned()));
+    let of_another = stream().header("Last-Event-ID", "1.0.0").send();
+    assert_eq!(of_another.refusal(), (400, "last-event-id-invalid".to_owned()));
+    assert_eq!(of_another.problem()["errors"][0]["header"], "last-event-id");
     let paged = server.get(format!("{HERE}?limit=5")).header("Accept", "text/event-stream").send();
     assert_eq!(paged.refusal(), (400, "query-invalid".to_owned()));
     assert_eq!(
@@ -216,6 +219,50 @@ fn a_stream_ends_when_the_server_drains() {
     assert_eq!(events.next(), None);
     let mut late = server.get(HERE).listen();
     assert_eq!(late.next(), None);
+}
+
+#[test]
+fn a_stream_ends_when_its_key_is_revoked_or_its_tenant_closed() {
+    let server = Server::with_keys();
+    server.tenant("other");
+    let here = "/v1/tenants/salon/changes";
+    let made = |name: &str| {
+        let input = json!({"name": name, "role": "integration"});
+        server.post("/v1/tenants/salon/api-keys").json(&input).send().ok(201)
+    };
+    let (first, second) = (made("first"), made("second"));
+    let listen = |path: &str, key: &Value| {
+        server.anonymous("GET", path).key(key["secret"].as_str().expect("a secret")).listen()
+    };
+    let (mut revoked, mut kept) = (listen(here, &first), listen(here, &second));
+    let mut of_other = server.get("/v1/tenants/other/changes").listen();
+    let mut of_server = server.get("/v1/changes").listen();
+    server
+        .delete(format!("/v1/tenants/salon/api-keys/{}", first["id"].as_str().expect("an id")))
+        .send()
+        .ok(200);
+    assert_eq!(revoked.next(), None, "without waiting for an event");
+    let body = json!({
+        "starts_at": "2026-11-21T09:00:00Z", "ends_at": "2026-11-21T10:00:00Z",
+        "created_at": "2026-11-21T00:00:00Z", "updated_at": "2026-11-21T00:00:00Z",
+    });
+    server.put("/v1/tenants/salon/appointments/a", &body).send().ok(201);
+    assert_eq!(names(&data(&kept.take(1))), ["a v1"], "another key's stream goes on");
+    server.delete("/v1/tenants/salon").send().ok(200);
+    assert_eq!(kept.next(), None);
+    server.put("/v1/tenants/other/appointments/b", &body).send().ok(201);
+    assert_eq!(names(&data(&of_other.take(1))), ["b v1"], "another tenant's goes on");
+    let told = of_server.take(7);
+    assert_eq!(told.last().expect("the last").1["type"], "deleted");
+}
+
+#[test]
+fn a_weight_of_nothing_asks_for_no_events() {
+    let server = Server::open();
+    for accept in ["text/event-stream;q=0", "application/json, text/event-stream; q=0.0", "*/*"] {
+        let answer = server.get(HERE).header("Accept", accept).send();
+        assert_eq!(answer.header("content-type"), Some("application/json"), "{accept}");
+    }
 }
 
 #[test]
