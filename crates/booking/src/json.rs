@@ -14,7 +14,9 @@ pub struct NotAnObject;
 
 impl fmt::Display for NotAnObject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object is expected, nested at most 128 deep")
+        f.write_str(
+            "a JSON object is expected, nested at most 128 deep, its numbers within those of a 64-bit float",
+        )
     }
 }
 

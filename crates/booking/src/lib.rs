@@ -13,6 +13,7 @@ pub mod admission;
 pub mod app;
 pub mod appointments;
 pub mod background;
+pub mod batches;
 pub mod changes;
 pub mod consumers;
 pub mod encoding;

@@ -1,7 +1,7 @@
 //! The API document (OpenAPI 3.1): what is the same for every operation is written here once.
 
 use maitred_web::{Permission, Problem};
-use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::path::{Operation, ParameterIn, PathItem};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi, ToSchema};
@@ -71,6 +71,15 @@ pub fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static str, &m
         ("QUERY", query),
     ];
     all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
+/// Whether an operation has parameters in its query.
+pub fn reads_query(operation: &Operation) -> bool {
+    let parameters = operation.parameters.iter().flatten();
+    parameters.into_iter().any(|parameter| match parameter {
+        RefOr::T(parameter) => parameter.parameter_in == ParameterIn::Query,
+        RefOr::Ref(_) => false,
+    })
 }
 
 /// Writes what an operation has because of its permission, and the refusals that every operation may answer.

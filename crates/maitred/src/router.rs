@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use axum::extract::Request;
 use axum::routing::MethodRouter;
 use axum::{Extension, Router};
 use maitred_booking::accounts::http as accounts;
@@ -16,7 +17,7 @@ use maitred_booking::tenants::http::{keys, tenants};
 use maitred_web::limits::{BodyBytesMax, TimeoutLayer};
 use maitred_web::loopback::loopback_only;
 use maitred_web::request_id::RequestLayer;
-use maitred_web::{Guard, Permission, problem};
+use maitred_web::{Guard, Permission, problem, query};
 use tower::util::option_layer;
 use utoipa::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt};
@@ -42,7 +43,7 @@ pub fn with_limits(app: &App, limits: &Limits) -> (Router, utoipa::openapi::Open
     let routes = Routes::new(app)
         // Appointments: time on a resource, owned by another system.
         .allow(Integration, routes!(appointments::list))
-        .allow(Integration, bounded(batch_body, appointments::batch_routes()))
+        .allow(Integration, bounded(batch_body, appointments::batch::routes()))
         .allow(Integration, routes!(appointments::put, appointments::get, appointments::delete))
         .allow(Integration, routes!(appointments::versions))
         // Flash sales: products, what is sold of them in a rush, and who bought it.
@@ -128,13 +129,25 @@ impl Routes {
     /// Adds the operations of a path, and lets only callers with `permission` through to them.
     fn allow(mut self, permission: Permission, routes: UtoipaMethodRouter<App>) -> Self {
         let (schemas, mut paths, methods) = routes;
+        let mut without_query = Vec::new();
         for (path, item) in &mut paths.paths {
-            for (_, operation) in openapi::operations(item) {
+            for (method, operation) in openapi::operations(item) {
                 openapi::describe(path, operation, permission);
+                if !openapi::reads_query(operation) && !matches!(method, "GET" | "HEAD") {
+                    without_query.push(method);
+                }
             }
         }
+        let admit = authorize(self.app.clone(), permission);
         // On the routes, not around them: who asks for a method that is not there is told so.
-        let guard = Guard::new(authorize(self.app.clone(), permission));
+        let guard = Guard::new(move |request: &mut Request| {
+            admit(request)?;
+            match request.uri().query() {
+                // A parameter that a write does not know was meant to change what it does.
+                Some(given) if without_query.contains(&request.method().as_str()) => query::refuse_any(given),
+                _ => Ok(()),
+            }
+        });
         self.router = self.router.routes((schemas, paths, methods.route_layer(guard)));
         self
     }

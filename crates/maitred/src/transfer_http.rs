@@ -17,6 +17,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 use maitred_booking::app::{App, Scope, tenant_not_found};
 use maitred_core::Position;
+use maitred_web::json::require_plain;
 use maitred_web::limits::BodyBytesMax;
 use maitred_web::position::{MAITRED_POSITION, header_value};
 use maitred_web::{AsOf, AtLeast, Path, Problem, Query};
@@ -132,7 +133,8 @@ pub enum ImportAnswerLine {
         (status = 404, body = Problem),
     )
 )]
-pub async fn import(State(app): State<App>, scope: Scope, request: Request) -> Response {
+pub async fn import(State(app): State<App>, scope: Scope, request: Request) -> Result<Response, Problem> {
+    require_plain(request.headers())?;
     let bytes_max =
         request.extensions().get::<BodyBytesMax>().map_or(IMPORT_BODY_BYTES_MAX, |max| max.0 as u64);
     let (tenant, actor) = scope.who();
@@ -156,7 +158,7 @@ pub async fn import(State(app): State<App>, scope: Scope, request: Request) -> R
         };
         Some((Ok::<_, Infallible>(Bytes::from(out)), going_on.then_some(running)))
     });
-    ([(CONTENT_TYPE, NDJSON)], Body::from_stream(pieces)).into_response()
+    Ok(([(CONTENT_TYPE, NDJSON)], Body::from_stream(pieces)).into_response())
 }
 
 /// An import that is being received.

@@ -1,39 +1,33 @@
 //! The native API of appointments: `/v1/tenants/{tenant}/appointments…`.
 //!
-//! Handlers translate and nothing else: every rule stands in [`super::rules`].
+//! Handlers translate and nothing else: every rule stands in [`super::rules`]. Next: [`batch`].
+
+pub mod batch;
 
 use axum::extract::{FromRequestParts, RawPathParams, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use maitred_core::{Position, TenantNumber, Timestamp};
-use maitred_engine::{Answer, Unavailable, queue::Pending};
-use maitred_web::limits::BATCH_BODY_BYTES_MAX;
+use maitred_core::{TenantNumber, Timestamp};
 use maitred_web::{
     AsOf, AtLeast, Attempt, ETag, JsonBody, Limit, Page, Preconditions, Problem, Query, Reply, Time, etag,
-    idempotency, problem,
+    problem,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::router::{UtoipaMethodRouter, UtoipaMethodRouterExt};
-use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::command::{Cancel, Command, RESOURCE_DEFAULT, Upsert};
+use super::command::{Cancel, Command, RESOURCE_CHARS_MAX, RESOURCE_DEFAULT, Upsert};
 use super::rules::{Effect, Outcome};
 use super::view::{self, Appointment, Cursor, Versioned};
-use crate::Booking;
 use crate::app::{Accepted, App, Scope, version_wanted};
 use crate::json::JsonObject;
-use crate::paging;
+use crate::paging::{self, Listing};
 use crate::parameters::{IdempotencyHeader, IfMatchHeader, IfNoneMatchHeader, PositionHeader, TenantPath};
 use crate::slot::Interval;
+use crate::violation::{Violation, refuse_any};
 
-/// The most items of one batch.
-pub const BATCH_ITEMS_MAX: usize = 10_000;
-/// How many commands of one batch wait in the queue at once.
-const BATCH_WINDOW: usize = 256;
 /// The external id that stands in the path of the batch.
 const BATCH: &str = "batch";
 
@@ -62,11 +56,6 @@ pub struct ExternalIdPath {
     /// The owner's id, percent-encoded.
     #[param(min_length = 1, max_length = 255)]
     pub external_id: String,
-}
-
-/// The routes of `…/appointments/batch`: the batch, and the appointment whose external id is `batch`.
-pub fn batch_routes() -> UtoipaMethodRouter<App> {
-    routes!(batch).map(|routes| routes.put(put).get(get).delete(delete))
 }
 
 /// An appointment as its owner sends it.
@@ -161,8 +150,13 @@ impl From<Outcome> for AppointmentAnswer {
 /// The command of an input.
 ///
 /// # Errors
-/// 400 `body-invalid` where `metadata` is no object.
+/// 400 `body-invalid` where `metadata` is no object, 422 `invalid-external-id` for one that no path can name: clients
+/// take the dots out of a path before they send it (RFC 3986, section 5.2.4), however they are encoded.
 fn upsert(external_id: String, input: AppointmentInput) -> Result<Upsert, Problem> {
+    if matches!(external_id.as_str(), "." | "..") {
+        let detail = "external_id must not be . or .., which cannot stand in a path";
+        refuse_any(&[Violation::new("/external_id", "invalid-external-id", detail)])?;
+    }
     let metadata = input.metadata.map(|metadata| JsonObject::parse(metadata.get())).transpose();
     let metadata = metadata.map_err(|not| {
         let problem = Problem::new(maitred_web::problem::BODY_INVALID, format!("metadata: {not}."));
@@ -412,15 +406,20 @@ pub async fn list(
     at_least: AtLeast,
 ) -> Result<Response, Problem> {
     let interval = query.interval()?;
+    if let Some(resource) = &query.resource
+        && !(1..=RESOURCE_CHARS_MAX).contains(&resource.chars().count())
+    {
+        let detail = format!("a resource has 1 to {RESOURCE_CHARS_MAX} characters.");
+        return Err(Problem::query_invalid("resource", detail));
+    }
     let cursors = query.cursors(&app, scope.tenant);
-    let after = query.cursor.as_deref().map(|cursor| cursors.open(cursor)).transpose()?;
-    let view = app.view(at_least).await?;
-    let as_of = app.as_of(&view, query.as_of)?;
-    let wanted = view::Query { resource: query.resource.as_deref(), interval, as_of };
-    let page = view::list(&view, scope.tenant, &wanted, after.as_deref().map(read_cursor), query.limit.get());
+    let listing = Listing::open(&app, cursors, query.cursor.as_deref(), query.as_of, at_least).await?;
+    let wanted = view::Query { resource: query.resource.as_deref(), interval, as_of: listing.as_of };
+    let after = listing.after.as_deref().map(read_cursor);
+    let page = view::list(&listing.view, scope.tenant, &wanted, after, query.limit.get());
     let items = page.items.into_iter().map(AppointmentBody::from).collect();
-    let next_cursor = page.next.map(|next| cursors.seal(&write_cursor(next)));
-    Ok(Reply::ok(Page { items, next_cursor }).at(view.position()).into_response())
+    let next_cursor = page.next.map(|next| listing.seal(&write_cursor(next)));
+    Ok(Reply::ok(Page { items, next_cursor }).at(listing.view.position()).into_response())
 }
 
 fn write_cursor(cursor: Cursor) -> [u8; 12] {
@@ -490,16 +489,15 @@ pub async fn versions(
         .of("appointment versions", scope.tenant)
         .filtered_by(Some(&external_id))
         .filtered_by(query.as_of.map(|as_of| format!("{as_of:?}")));
-    let after = query.cursor.as_deref().map(|cursor| cursors.open(cursor)).transpose()?;
-    let after = after.as_deref().map(paging::read_change);
-    let view = app.view(at_least).await?;
-    let as_of = app.as_of(&view, query.as_of)?;
-    let found = view::versions(&view, scope.tenant, &external_id, after, as_of, query.limit.get() + 1);
+    let listing = Listing::open(&app, cursors, query.cursor.as_deref(), query.as_of, at_least).await?;
+    let Listing { view, as_of, .. } = &listing;
+    let after = listing.after.as_deref().map(paging::read_change);
+    let found = view::versions(view, scope.tenant, &external_id, after, *as_of, query.limit.get() + 1);
     if found.is_empty() && after.is_none() {
         return Err(Problem::not_found("appointment of this external id"));
     }
     let place = |last: &Versioned| paging::write_change(last.change);
-    let Page { items, next_cursor } = paging::page::<_, Versioned, _>(found, query.limit, &cursors, place);
+    let Page { items, next_cursor } = listing.page::<_, Versioned, _>(found, query.limit, place);
     let partition = view.position().partition;
     let items = items.into_iter().map(|found| AppointmentVersion {
         position: found.change.to_text(partition),
@@ -507,146 +505,4 @@ pub async fn versions(
     });
     let page = Page { items: items.collect(), next_cursor };
     Ok(Reply::ok(page).at(view.position()).into_response())
-}
-
-/// Many upserts at once.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct BatchInput {
-    /// At most 10,000, decided in this order.
-    #[schema(max_items = 10000)]
-    items: Vec<BatchItem>,
-}
-
-/// One upsert of a batch.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct BatchItem {
-    /// The owner's id.
-    #[schema(min_length = 1, max_length = 255)]
-    external_id: String,
-    /// On what; `default` if absent.
-    #[schema(min_length = 1, max_length = 128, default = "default")]
-    #[serde(default)]
-    resource: Option<String>,
-    /// The first instant.
-    starts_at: Time,
-    /// The first instant behind it.
-    ends_at: Time,
-    /// When the owner created it; not after `updated_at`.
-    created_at: Time,
-    /// When the owner changed it last; the newest wins.
-    updated_at: Time,
-    /// A title.
-    #[schema(max_length = 200)]
-    #[serde(default)]
-    title: Option<String>,
-    /// Any JSON object; its text has at most 4 KiB.
-    #[schema(value_type = Option<Object>)]
-    #[serde(default)]
-    metadata: Option<Box<RawValue>>,
-}
-
-/// What became of one item of a batch.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(untagged)]
-pub enum BatchAnswerItem {
-    /// It was accepted.
-    Accepted(AppointmentAnswer),
-    /// It was refused, or could not be decided; the other items were.
-    Refused {
-        /// `refused`.
-        #[schema(pattern = "^refused$")]
-        outcome: &'static str,
-        /// Why.
-        #[schema(value_type = Problem)]
-        problem: Box<RawValue>,
-    },
-}
-
-/// What became of a batch.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct BatchAnswer {
-    /// One outcome for each item, in their order.
-    items: Vec<BatchAnswerItem>,
-}
-
-/// Up to 10,000 upserts, in order; each is accepted or refused on its own. The body has at most 8 MiB.
-///
-/// With an `Idempotency-Key`, a retry replays what is done and does the rest.
-#[utoipa::path(
-    post,
-    path = "/v1/tenants/{tenant}/appointments/batch",
-    tag = "appointments",
-    operation_id = "appointments_batch",
-    params(TenantPath, IdempotencyHeader),
-    request_body = BatchInput,
-    responses((status = 200, description = "What became of each item", body = BatchAnswer))
-)]
-pub async fn batch(
-    State(app): State<App>,
-    scope: Scope,
-    attempt: Attempt,
-    JsonBody { value, bytes }: JsonBody<BatchInput, BATCH_BODY_BYTES_MAX>,
-) -> Result<Response, Problem> {
-    if value.items.len() > BATCH_ITEMS_MAX {
-        let detail =
-            format!("A batch has at most {BATCH_ITEMS_MAX} items; this one has {}.", value.items.len());
-        return Err(Problem::field_refused("/items", detail));
-    }
-    let key = attempt.identify(scope.caller.actor, &bytes);
-    let item_bytes = bytes.len() / value.items.len().max(1);
-    drop(bytes);
-    let mut answers = Vec::with_capacity(value.items.len());
-    let mut pending = std::collections::VecDeque::with_capacity(BATCH_WINDOW);
-    let mut position = None;
-    for (i, item) in value.items.into_iter().enumerate() {
-        if pending.len() == BATCH_WINDOW {
-            let done = pending.pop_front().expect("the window is full");
-            answers.push(settle(done, &mut position).await);
-        }
-        let input = AppointmentInput {
-            resource: item.resource,
-            starts_at: item.starts_at,
-            ends_at: item.ends_at,
-            created_at: item.created_at,
-            updated_at: item.updated_at,
-            title: item.title,
-            metadata: item.metadata,
-        };
-        let key = key.map(|key| idempotency::derived(key, i as u32));
-        let entered = upsert(item.external_id, input)
-            .and_then(|command| Ok(app.enter(scope.who(), key, item_bytes, Command::Upsert(command))?));
-        pending.push_back(entered);
-    }
-    for done in pending {
-        answers.push(settle(done, &mut position).await);
-    }
-    let reply = Reply::ok(BatchAnswer { items: answers });
-    Ok(match position {
-        Some(position) => reply.at(position).into_response(),
-        None => reply.into_response(),
-    })
-}
-
-/// Waits for one item's answer.
-async fn settle(
-    entered: Result<Pending<Booking>, Problem>,
-    position: &mut Option<Position>,
-) -> BatchAnswerItem {
-    let answer = match entered {
-        Ok(pending) => pending.await.unwrap_or(Err(Unavailable::Unknown)).map_err(Problem::from),
-        Err(problem) => Err(problem),
-    };
-    let problem = match answer {
-        Ok(Answer { result, position: at, .. }) => {
-            *position = Some(at);
-            match result {
-                Ok(accepted) => return BatchAnswerItem::Accepted(outcome(accepted).into()),
-                Err(rejection) => rejection.into(),
-            }
-        }
-        Err(problem) => problem,
-    };
-    BatchAnswerItem::Refused { outcome: "refused", problem: raw(problem.to_json(None)) }
 }

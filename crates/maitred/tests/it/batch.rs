@@ -1,5 +1,10 @@
 //! `…/appointments/batch`.
 
+use axum::http::{HeaderValue, Method};
+use maitred_booking::{appointments, batches};
+use maitred_core::{Actor, Timestamp};
+use maitred_web::Attempt;
+use maitred_web::idempotency::{IDEMPOTENCY_KEY, derived};
 use serde_json::{Value, json};
 
 use crate::server::Server;
@@ -68,13 +73,133 @@ fn a_retry_under_the_same_key_repeats_what_is_done() {
     let server = Server::open();
     let batch = json!({"items": [item("a", 9, 1), item("b", 9, 2), item("c", 10, 1)]});
     let send = |batch: &Value| server.post(HERE).header("Idempotency-Key", "import-7").json(batch).send();
-    let first = send(&batch).ok(200);
+    let first = send(&batch);
+    assert!(!first.replayed());
+    let mut first = first.ok(200);
     assert_eq!(outcomes(&first), ["created", "refused time-range-unavailable", "created"]);
+    assert!(first["items"].as_array().expect("items").iter().all(|item| item.get("replayed").is_none()));
     // Were anything decided again, the conflict would be gone now.
     server.delete("/v1/tenants/default/appointments/a?updated_at=2026-11-21T00:05:00Z").send().ok(200);
     let before = server.position();
-    assert_eq!(send(&batch).ok(200), first);
+    let again = send(&batch);
+    assert!(again.replayed());
+    for item in first["items"].as_array_mut().expect("items") {
+        item["replayed"] = json!(true);
+    }
+    assert_eq!(again.ok(200), first);
     assert_eq!(server.position(), before);
+}
+
+#[test]
+fn a_key_that_was_used_for_another_request_lets_nothing_of_a_batch_through() {
+    let server = Server::with_keys();
+    let here = "/v1/tenants/salon/appointments";
+    let send = |items: &[Value]| {
+        let batch = json!({"items": items});
+        server.post(format!("{here}/batch")).header("Idempotency-Key", "bq").json(&batch).send()
+    };
+    let items = [item("a", 9, 1), item("b", 10, 1), item("c", 11, 1), item("d", 12, 1)];
+    assert_eq!(outcomes(&send(&items[..2]).ok(200)), ["created", "created"]);
+    let before = server.position();
+    let reused = (422, "idempotency-key-reused".to_owned());
+    assert_eq!(send(&items).refusal(), reused);
+    let mut single = item("e", 13, 1);
+    single.as_object_mut().expect("an object").remove("external_id");
+    let put = |key: &str| server.put(format!("{here}/e"), &single).header("Idempotency-Key", key).send();
+    assert_eq!(put("bq").refusal(), reused, "nor a request of another kind");
+    assert_eq!(server.position(), before, "nothing was written");
+    assert!(send(&items[..2]).replayed(), "the first one's answer stays");
+    put("single").ok(201);
+    let batch = json!({"items": [item("f", 14, 1)]});
+    let answer = server.post(format!("{here}/batch")).header("Idempotency-Key", "single").json(&batch).send();
+    assert_eq!(answer.refusal(), reused, "and the other way round");
+}
+
+#[test]
+fn a_batch_of_which_nothing_stuck_is_decided_again_under_its_key() {
+    let server = Server::open();
+    let mut backwards = item("a", 9, 1);
+    backwards["ends_at"] = json!("2026-11-21T08:00:00Z");
+    let batch = json!({"items": [backwards, item("b", 10, 1)]});
+    let send = || server.post(HERE).header("Idempotency-Key", "import-8").json(&batch).send();
+    assert_eq!(outcomes(&send().ok(200)), ["refused invalid-time-range", "created"]);
+    let again = send();
+    assert!(again.replayed(), "nothing was left to do");
+    let answered = again.ok(200);
+    assert_eq!(answered["items"][0].get("replayed"), None, "a refusal of this kind is never remembered");
+    assert_eq!(answered["items"][1]["replayed"], true);
+}
+
+#[test]
+fn a_batch_that_was_cut_short_is_finished_by_its_retry() {
+    let server = Server::open();
+    let batch = json!({"items": [item("a", 9, 1), item("b", 10, 1), item("c", 11, 1)]});
+    let body = batch.to_string();
+    // What a crash leaves behind the batch's own key and its first item: the same commands, and no more.
+    let headers = [(IDEMPOTENCY_KEY, HeaderValue::from_static("import-9"))].into_iter().collect();
+    let attempt = Attempt::parse(&headers, &Method::POST, &HERE.parse().expect("a path")).expect("a key");
+    let key = attempt.identify(Actor::Anonymous, body.as_bytes()).expect("it is keyed");
+    server.submit("default", Some(key), batches::Command::Begin);
+    let at = |text: &str| Timestamp::parse_rfc3339(text).expect("an instant");
+    let first = appointments::Command::Upsert(appointments::Upsert {
+        external_id: "a".into(),
+        resource: "default".into(),
+        starts_at: at("2026-11-21T09:00:00Z"),
+        ends_at: at("2026-11-21T10:00:00Z"),
+        created_at: at("2026-11-21T00:00:00Z"),
+        updated_at: at("2026-11-21T00:01:00Z"),
+        title: None,
+        metadata: None,
+        if_version: None,
+        if_none_match_any: false,
+    });
+    server.submit("default", Some(derived(key, 0)), first);
+    let send = || {
+        server
+            .post(HERE)
+            .header("Idempotency-Key", "import-9")
+            .header("Content-Type", "application/json")
+            .bytes(body.clone())
+            .send()
+    };
+    let retry = send();
+    assert!(!retry.replayed(), "there was something left to do");
+    let answered = retry.ok(200);
+    assert_eq!(outcomes(&answered), ["created", "created", "created"]);
+    let replayed: Vec<_> = (0..3).map(|i| answered["items"][i]["replayed"] == true).collect();
+    assert_eq!(replayed, [true, false, false]);
+    assert!(send().replayed());
+}
+
+#[test]
+fn a_conditional_batch_is_refused() {
+    let server = Server::open();
+    let before = server.position();
+    for (header, value) in [("If-Match", "\"v1\""), ("If-None-Match", "*")] {
+        let batch = json!({"items": [item("a", 9, 1)]});
+        let answer = server.post(HERE).header(header, value).json(&batch).send();
+        assert_eq!(answer.refusal(), (400, "precondition-invalid".to_owned()));
+        assert_eq!(answer.problem()["errors"][0]["header"], header.to_ascii_lowercase());
+    }
+    assert_eq!(server.position(), before);
+}
+
+#[test]
+fn an_item_is_not_read_from_an_array() {
+    let server = Server::open();
+    let array = json!([
+        "p1",
+        "r",
+        "2030-01-01T00:00:00Z",
+        "2030-01-01T01:00:00Z",
+        "2029-01-01T00:00:00Z",
+        "2029-01-01T00:00:00Z"
+    ]);
+    for (items, pointer) in [(json!([array]), "/items/0"), (json!([item("a", 9, 1), array]), "/items/1")] {
+        let answer = server.post(HERE).json(&json!({"items": items})).send();
+        assert_eq!(answer.refusal(), (400, "body-invalid".to_owned()));
+        assert_eq!(answer.problem()["errors"][0]["pointer"], pointer);
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use maitred::{router, serve};
 use maitred_booking::app::{Access, App};
 use maitred_booking::tenants::{self, Role};
 use maitred_core::{Actor, Ids, TenantNumber, Timestamp};
+use maitred_engine::batch::Idempotency;
 use maitred_engine::clock::{Clock, SystemClock};
 use maitred_web::auth::ApiKey;
 use serde_json::{Value, json};
@@ -107,6 +108,17 @@ impl Server {
         let created = self.runtime.block_on(self.app.submit(who, None, 256, command));
         created.expect("the key is created");
         secret.reveal().to_owned()
+    }
+
+    /// Has an anonymous caller's command decided without the API. It is accepted.
+    pub(crate) fn submit(
+        &self,
+        tenant: &str,
+        idempotency: Option<Idempotency>,
+        command: impl Into<maitred_booking::Command>,
+    ) {
+        let who = (self.number(tenant), Actor::Anonymous);
+        self.runtime.block_on(self.app.submit(who, idempotency, 256, command)).expect("it is accepted");
     }
 
     /// The number of a tenant.

@@ -19,7 +19,7 @@ use super::super::rules::Outcome;
 use super::super::view::{self, ApiKey};
 use super::{ListQuery, OneQuery, submit};
 use crate::app::{Accepted, App, Scope};
-use crate::paging;
+use crate::paging::{self, Listing};
 use crate::parameters::{IdempotencyHeader, PositionHeader, TenantPath};
 use crate::violation::refuse_any;
 
@@ -265,12 +265,11 @@ async fn read_page(
     query: &ListQuery,
     at_least: AtLeast,
 ) -> Result<Response, Problem> {
-    let cursors = query.cursors(app, "api keys", scope.tenant);
-    let after = query.after(&cursors)?.map(|place| Uuid::from_bytes(paging::place(&place)));
-    let view = app.view(at_least).await?;
-    let as_of = app.as_of(&view, query.as_of)?;
-    let found = view::api_keys_as_of(&view, owner(scope), after, as_of, query.limit.get() + 1);
-    let page: Page<ApiKeyBody> = paging::page(found, query.limit, &cursors, |key| key.id.into_bytes());
+    let listing = query.listing(app, "api keys", scope.tenant, at_least).await?;
+    let Listing { view, as_of, .. } = &listing;
+    let after = listing.after.as_deref().map(|place| Uuid::from_bytes(paging::place(place)));
+    let found = view::api_keys_as_of(view, owner(scope), after, *as_of, query.limit.get() + 1);
+    let page: Page<ApiKeyBody> = listing.page(found, query.limit, |key| key.id.into_bytes());
     Ok(Reply::ok(page).at(view.position()).into_response())
 }
 

@@ -9,14 +9,14 @@ pub mod keys;
 pub mod tenants;
 
 use maitred_core::TenantNumber;
-use maitred_web::page::ListCursors;
-use maitred_web::{AsOf, Attempt, Limit, Problem, idempotency};
+use maitred_web::{AsOf, AtLeast, Attempt, Limit, Problem, idempotency};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::command::Command;
 use super::rules::Outcome;
 use crate::app::{Accepted, App, Scope};
+use crate::paging::Listing;
 
 /// The size of a command of this domain in memory, roughly.
 const COMMAND_BYTES: usize = 512;
@@ -61,12 +61,16 @@ pub struct ListQuery {
 }
 
 impl ListQuery {
-    fn cursors(&self, app: &App, list: &str, tenant: TenantNumber) -> ListCursors {
-        app.cursors().of(list, tenant).filtered_by(self.as_of.map(|as_of| format!("{as_of:?}")))
-    }
-
-    fn after(&self, cursors: &ListCursors) -> Result<Option<Vec<u8>>, Problem> {
-        self.cursor.as_deref().map(|cursor| cursors.open(cursor)).transpose()
+    async fn listing(
+        &self,
+        app: &App,
+        list: &str,
+        tenant: TenantNumber,
+        at_least: AtLeast,
+    ) -> Result<Listing, Problem> {
+        let as_of = self.as_of.map(|as_of| format!("{as_of:?}"));
+        let cursors = app.cursors().of(list, tenant).filtered_by(as_of);
+        Listing::open(app, cursors, self.cursor.as_deref(), self.as_of, at_least).await
     }
 }
 

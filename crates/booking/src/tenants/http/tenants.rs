@@ -20,7 +20,7 @@ use super::super::view::{self, Tenant};
 use super::{ListQuery, OneQuery, submit};
 use crate::app::{Accepted, App, Scope, tenant_not_found, version_wanted};
 use crate::json::given;
-use crate::paging;
+use crate::paging::{self, Listing};
 use crate::parameters::{IdempotencyHeader, IfMatchHeader, IfNoneMatchHeader, PositionHeader, TenantPath};
 use crate::violation::{Violation, refuse_any};
 
@@ -262,13 +262,12 @@ pub async fn list(
     Query(query): Query<ListQuery>,
     at_least: AtLeast,
 ) -> Result<Response, Problem> {
-    let cursors = query.cursors(&app, "tenants", TenantNumber::SYSTEM);
-    let after = query.after(&cursors)?.map_or(0, |place| u32::from_be_bytes(paging::place(&place)));
-    let view = app.view(at_least).await?;
-    let as_of = app.as_of(&view, query.as_of)?;
-    let found = view::tenants_as_of(&view, TenantNumber(after), as_of, query.limit.get() + 1);
+    let listing = query.listing(&app, "tenants", TenantNumber::SYSTEM, at_least).await?;
+    let Listing { view, as_of, .. } = &listing;
+    let after = listing.after.as_deref().map_or(0, |place| u32::from_be_bytes(paging::place(place)));
+    let found = view::tenants_as_of(view, TenantNumber(after), *as_of, query.limit.get() + 1);
     let place = |tenant: &Tenant| tenant.profile.number.to_be_bytes();
-    let page: Page<TenantBody> = paging::page(found, query.limit, &cursors, place);
+    let page: Page<TenantBody> = listing.page(found, query.limit, place);
     Ok(Reply::ok(page).at(view.position()).into_response())
 }
 
@@ -395,14 +394,12 @@ pub async fn versions(
     Query(query): Query<ListQuery>,
     at_least: AtLeast,
 ) -> Result<Response, Problem> {
-    let cursors = query.cursors(&app, "tenant versions", scope.tenant);
-    let after = query.after(&cursors)?.map(|place| paging::read_change(&place));
-    let view = app.view(at_least).await?;
-    let as_of = app.as_of(&view, query.as_of)?;
-    let found = view::tenant_versions(&view, scope.tenant, after, as_of, query.limit.get() + 1);
+    let listing = query.listing(&app, "tenant versions", scope.tenant, at_least).await?;
+    let Listing { view, as_of, .. } = &listing;
+    let after = listing.after.as_deref().map(paging::read_change);
+    let found = view::tenant_versions(view, scope.tenant, after, *as_of, query.limit.get() + 1);
     let place = |last: &view::TenantVersion| paging::write_change(last.change);
-    let Page { items, next_cursor } =
-        paging::page::<_, view::TenantVersion, _>(found, query.limit, &cursors, place);
+    let Page { items, next_cursor } = listing.page::<_, view::TenantVersion, _>(found, query.limit, place);
     let partition = view.position().partition;
     let items = items.into_iter().map(|found| TenantVersion {
         position: found.change.to_text(partition),
