@@ -1,5 +1,6 @@
 //! `maitred completions`.
 
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory};
@@ -20,9 +21,13 @@ impl Completions {
     /// Prints the script.
     ///
     /// # Errors
-    /// Never.
+    /// [`Failure`](super::failure::Failure) where it cannot be written; a reader that has seen enough is none.
     pub fn run(self) -> Done {
-        clap_complete::generate(self.shell, &mut Cli::command(), "maitred", &mut std::io::stdout());
-        Ok(ExitCode::SUCCESS)
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), "maitred", &mut script);
+        match std::io::stdout().write_all(&script) {
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(ExitCode::SUCCESS),
+        }
     }
 }

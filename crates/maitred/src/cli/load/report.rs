@@ -212,7 +212,7 @@ fn hint(outcome: Outcome) -> &'static str {
             ": these records were written before; move on with --first, or raise --revision"
         }
         Outcome::Missing | Outcome::Empty => {
-            ": preload as many records as --records says, with the same --seed"
+            ": preload as many records as --records says, with the same --seed; or there is no tenant of that name"
         }
         Outcome::Conflict => ": the tenant holds other appointments at these times",
         _ => "",
