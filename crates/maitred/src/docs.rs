@@ -79,7 +79,8 @@ async fn interactive() -> Response {
     page(body.to_owned())
 }
 
-fn page(html: String) -> Response {
+/// A page with the policy of all pages.
+pub(crate) fn page(html: String) -> Response {
     let headers = [
         (CONTENT_TYPE, HTML),
         (CONTENT_SECURITY_POLICY, POLICY),
@@ -242,7 +243,8 @@ async fn error(Path(code): Path<String>) -> Result<Response, Problem> {
     Ok(page(framed(code, &to_html(text))))
 }
 
-fn framed(title: &str, body: &str) -> String {
+/// A page with a title, and the links of all pages.
+pub(crate) fn framed(title: &str, body: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title}</title>\n\

@@ -2,8 +2,9 @@
 
 use maitred_web::{Permission, Problem};
 use utoipa::openapi::path::{Operation, ParameterIn, PathItem};
+use utoipa::openapi::schema::AdditionalProperties;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
-use utoipa::openapi::{Content, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::openapi::{Content, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder, Schema};
 use utoipa::{Modify, OpenApi, ToSchema};
 
 /// The document without its operations.
@@ -36,6 +37,7 @@ struct Security;
 
 const BEARER: &str = "bearer";
 const BASIC: &str = "basic";
+const JSON: &str = "application/json";
 
 impl Modify for Security {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
@@ -92,7 +94,14 @@ pub fn describe(path: &str, operation: &mut Operation, permission: Permission) {
     let keys = [BEARER, BASIC].map(|scheme| SecurityRequirement::new(scheme, [""; 0]));
     let anonymous = (permission == Permission::Public).then(SecurityRequirement::default);
     operation.security = Some(anonymous.into_iter().chain(keys).collect());
+    name_parameters_once(operation);
     let has_body = operation.request_body.is_some();
+    // A body of lines is read as it comes, whatever it is declared as: what is wrong with it stands in the answer.
+    let is_json = match &operation.request_body {
+        Some(RefOr::T(body)) => body.content.contains_key(JSON),
+        Some(RefOr::Ref(_)) => true,
+        None => false,
+    };
     let mut refusals =
         vec![("default", "Any other problem: too many requests, overload, a timeout, a fault")];
     if permission != Permission::Public {
@@ -105,26 +114,69 @@ pub fn describe(path: &str, operation: &mut Operation, permission: Permission) {
     if operation.parameters.as_ref().is_some_and(|parameters| !parameters.is_empty()) || has_body {
         refusals.push(("400", "Malformed: JSON, a field, a parameter, a header"));
     }
-    if has_body {
+    if is_json {
         refusals.push(("413", "The body is too large"));
         refusals.push(("415", "The body is not JSON"));
         refusals.push(("422", "Well-formed, but against a rule: `errors` names the fields"));
     }
-    let responses = &mut operation.responses.responses;
-    for (status, description) in refusals {
-        let refusal = || ResponseBuilder::new().description(description).build().into();
-        let response = responses.entry(status.to_owned()).or_insert_with(refusal);
-        if let RefOr::T(response) = response
-            && response.description.is_empty()
-        {
-            description.clone_into(&mut response.description);
-        }
-    }
-    for (status, response) in responses {
+    add_refusals(operation, &refusals);
+    for (status, response) in &mut operation.responses.responses {
         if let RefOr::T(response) = response
             && (status == "default" || status.as_str() >= "400")
         {
             as_problem(response);
+        }
+    }
+}
+
+/// Writes the refusals that every operation of a replaced service may answer, in its own form: some JSON.
+pub fn describe_drop_in(operation: &mut Operation) {
+    name_parameters_once(operation);
+    let mut refusals = vec![("default", "Any other refusal, in the same form: overload, a timeout, a fault")];
+    let schemes = operation.security.as_deref().unwrap_or_default();
+    if !schemes.contains(&SecurityRequirement::default()) {
+        refusals.push(("401", "The server demands a key, and none that it knows was sent"));
+        refusals.push(("403", "The key does not permit this, or this API is not enabled"));
+    }
+    if operation.request_body.is_some() {
+        refusals.push(("413", "The body is too large"));
+        refusals.push(("429", "Too many: requests with a key in a day, or tenants made by a first write"));
+    }
+    add_refusals(operation, &refusals);
+    for (status, response) in &mut operation.responses.responses {
+        if let RefOr::T(response) = response
+            && (status == "default" || status.as_str() >= "400")
+            && response.content.is_empty()
+        {
+            let some = ObjectBuilder::new().additional_properties(Some(AdditionalProperties::FreeForm(true)));
+            let content = Content::new(Some(RefOr::T(Schema::from(some))));
+            response.content.insert(JSON.to_owned(), content.into());
+        }
+    }
+}
+
+/// A path's part that two of an operation's extractors describe stands once.
+fn name_parameters_once(operation: &mut Operation) {
+    let Some(parameters) = &mut operation.parameters else { return };
+    let mut named = Vec::new();
+    parameters.retain(|parameter| {
+        let RefOr::T(parameter) = parameter else { return true };
+        let name = (parameter.name.clone(), parameter.parameter_in.clone());
+        let is_new = !named.contains(&name);
+        named.push(name);
+        is_new
+    });
+}
+
+/// Adds what an operation does not describe by itself.
+fn add_refusals(operation: &mut Operation, refusals: &[(&str, &str)]) {
+    for (status, description) in refusals {
+        let refusal = || ResponseBuilder::new().description(*description).build().into();
+        let response = operation.responses.responses.entry((*status).to_owned()).or_insert_with(refusal);
+        if let RefOr::T(response) = response
+            && response.description.is_empty()
+        {
+            (*description).clone_into(&mut response.description);
         }
     }
 }

@@ -26,7 +26,7 @@ use utoipa_axum::routes;
 use crate::config::Limits;
 use crate::metrics::{Metrics, Requests};
 use crate::openapi::{self, Document};
-use crate::{clock, docs, drop_in, health, metrics, transfer_http as transfer};
+use crate::{clock, docs, drop_in, health, metrics, transfer_http as transfer, welcome};
 
 /// The routes over `app` with the default limits, and the document that describes them.
 pub fn router(app: &App) -> (Router, utoipa::openapi::OpenApi) {
@@ -99,6 +99,7 @@ pub fn with_limits(app: &App, limits: &Limits) -> (Router, utoipa::openapi::Open
         .drop_in(drop_in::sesami::routes())
         .drop_in(drop_in::bookipi::routes())
         // Pages for people.
+        .pages(welcome::pages())
         .pages(docs::pages());
     let (routes, document) = routes.finish(&requests);
     let mut routes = routes
@@ -110,7 +111,8 @@ pub fn with_limits(app: &App, limits: &Limits) -> (Router, utoipa::openapi::Open
     let protected = (app.access() == Access::Open).then(|| Guard::new(loopback_only));
     let timeout = TimeoutLayer(Duration::from_secs(limits.request_seconds));
     // As one layer, the outermost first: each `layer` of a router boxes every route once more.
-    (routes.layer((requests, RequestLayer, option_layer(protected), timeout)), document)
+    let manner = drop_in::sesami::MannerLayer;
+    (routes.layer((requests, RequestLayer, manner, option_layer(protected), timeout)), document)
 }
 
 /// The routes as they are put together.
@@ -153,7 +155,12 @@ impl Routes {
     }
 
     /// Adds the routes of a replaced service, which decides by itself who may use them.
-    fn drop_in(mut self, routes: OpenApiRouter<App>) -> Self {
+    fn drop_in(mut self, mut routes: OpenApiRouter<App>) -> Self {
+        for item in routes.get_openapi_mut().paths.paths.values_mut() {
+            for (_, operation) in openapi::operations(item) {
+                openapi::describe_drop_in(operation);
+            }
+        }
         self.router = self.router.merge(routes);
         self
     }

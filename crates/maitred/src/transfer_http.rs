@@ -6,6 +6,8 @@
 //!   show the tenant as it stood after one batch.
 
 use std::convert::Infallible;
+use std::pin::Pin;
+use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
 use axum::extract::{Request, State};
@@ -18,10 +20,11 @@ use futures_util::stream;
 use maitred_booking::app::{App, Scope, tenant_not_found};
 use maitred_core::Position;
 use maitred_web::json::require_plain;
-use maitred_web::limits::BodyBytesMax;
+use maitred_web::limits::{BODY_SILENCE_MAX, BodyBytesMax, BodySilenceMax};
 use maitred_web::position::{MAITRED_POSITION, header_value};
 use maitred_web::{AsOf, AtLeast, Path, Problem, Query};
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::transfer::{Destination, Export, Import, Lines, Refused, Stopped, Tally};
@@ -121,7 +124,8 @@ pub enum ImportAnswerLine {
 }
 
 /// Takes lines of an export over into a tenant that is there. Lines that are there already change nothing; refused
-/// lines do not stop the rest. The answer comes while the body is read.
+/// lines do not stop the rest. The answer comes while the body is read. A body that is silent for 30 s stops it, and
+/// so does a server that is shutting down.
 #[utoipa::path(
     post,
     path = "/v1/tenants/{tenant}/import",
@@ -137,11 +141,14 @@ pub async fn import(State(app): State<App>, scope: Scope, request: Request) -> R
     require_plain(request.headers())?;
     let bytes_max =
         request.extensions().get::<BodyBytesMax>().map_or(IMPORT_BODY_BYTES_MAX, |max| max.0 as u64);
+    let silence_max = request.extensions().get::<BodySilenceMax>().map_or(BODY_SILENCE_MAX, |max| max.0);
     let (tenant, actor) = scope.who();
     let running = Running {
         body: request.into_body().into_data_stream(),
         bytes_left: bytes_max,
         bytes_max,
+        silence_max,
+        draining: Box::pin(app.readiness().draining()),
         lines: Lines::default(),
         last: 0,
         told: 0,
@@ -166,6 +173,8 @@ struct Running {
     body: BodyDataStream,
     bytes_left: u64,
     bytes_max: u64,
+    silence_max: Duration,
+    draining: Pin<Box<dyn Future<Output = ()> + Send>>,
     lines: Lines,
     last: u64,
     told: u64,
@@ -175,12 +184,18 @@ struct Running {
 impl Running {
     /// Takes the next bytes of the body, and appends what there is to say. Returns whether there is more to do.
     async fn step(&mut self, out: &mut Vec<u8>) -> bool {
-        let stopped = match self.body.next().await {
-            Some(Ok(bytes)) => self.take(&bytes).await.map(|()| true),
-            None => self.end().await.map(|()| false),
-            Some(Err(_)) => {
-                Err(Stopped { line: self.last, why: "the connection ended before the body did".to_owned() })
-            }
+        let silence_max = self.silence_max;
+        let piece = tokio::select! {
+            biased;
+            piece = timeout(silence_max, self.body.next()) => Ok(piece),
+            () = &mut self.draining => Err("the server is shutting down; send all of it again"),
+        };
+        let stopped = match piece {
+            Ok(Ok(Some(Ok(bytes)))) => self.take(&bytes).await.map(|()| true),
+            Ok(Ok(None)) => self.end().await.map(|()| false),
+            Ok(Ok(Some(Err(_)))) => Err(self.stopped("the connection ended before the body did".to_owned())),
+            Ok(Err(_)) => Err(self.stopped(format!("no byte came for {} s", silence_max.as_secs_f32()))),
+            Err(why) => Err(self.stopped(why.to_owned())),
         };
         for Refused { line, code, detail } in self.import.take_refused() {
             write(out, &ImportAnswerLine::Refused { line, code: code.into(), detail });
@@ -205,11 +220,14 @@ impl Running {
         }
     }
 
+    fn stopped(&self, why: String) -> Stopped {
+        Stopped { line: self.last, why }
+    }
+
     async fn take(&mut self, bytes: &[u8]) -> Result<(), Stopped> {
-        self.bytes_left = self.bytes_left.checked_sub(bytes.len() as u64).ok_or_else(|| Stopped {
-            line: self.last,
-            why: format!("the body may have at most {} bytes", self.bytes_max),
-        })?;
+        let left = self.bytes_left.checked_sub(bytes.len() as u64);
+        self.bytes_left =
+            left.ok_or_else(|| self.stopped(format!("the body may have at most {} bytes", self.bytes_max)))?;
         self.lines.push(bytes);
         self.drain().await
     }

@@ -23,8 +23,19 @@ pub const BATCH_BODY_BYTES_MAX: usize = 8 << 20;
 pub const HEADER_BYTES_MAX: usize = 16 << 10;
 /// The largest number of header fields, for hyper's `http1::Builder::max_headers`. Over it 431.
 pub const HEADERS_MAX: usize = 100;
-/// How long a request's head may take to arrive, for hyper's `http1::Builder::header_read_timeout`.
+/// How long the first head of a connection may take to arrive, and each later one from its first byte on. Over it the
+/// connection is closed.
 pub const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may be without a request. Over it the connection is closed. A little more than is promised
+/// by `Keep-Alive` ([`KEEP_ALIVE_SECONDS`]): a request that is sent in the last moment still arrives.
+pub const CONNECTION_IDLE_MAX: Duration = Duration::from_secs(KEEP_ALIVE_SECONDS + 3);
+/// How long a connection may be without a request, as clients are told where they are told.
+pub const KEEP_ALIVE_SECONDS: u64 = 72;
+/// How long a client may take nothing of its answer, while the system's buffers for it are full. Over it the
+/// connection is closed.
+pub const ANSWER_UNREAD_MAX: Duration = Duration::from_secs(30);
+/// How long a streamed body, such as an import's, may be silent. Over it the import stops.
+pub const BODY_SILENCE_MAX: Duration = Duration::from_secs(30);
 /// How long a request may take until its answer begins. Over it 408.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest number of query parameters. Over it 400.
@@ -41,6 +52,10 @@ pub const REQUEST_ID_CHARS_MAX: usize = 128;
 /// Sets another bound for the bodies of the routes under an `axum::Extension(BodyBytesMax(…))`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BodyBytesMax(pub usize);
+
+/// Sets another bound for the silence of streamed bodies of the routes under an `axum::Extension(BodySilenceMax(…))`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BodySilenceMax(pub Duration);
 
 /// Answers 408 when a request has no answer in time. The time ends where the answer's body begins, so that
 /// streams are free to go on; a route with a streamed request body stands outside of it.

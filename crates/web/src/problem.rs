@@ -425,6 +425,13 @@ pub(crate) fn is(response: &Response, code: &Code) -> bool {
     unwritten.is_some_and(|Unwritten(problem)| problem.code() == code.code)
 }
 
+/// Takes the problem out of an answer that is one and is not written yet, so that it can be told in another manner.
+/// The answer's headers stay.
+pub fn take(response: &mut Response) -> Option<Problem> {
+    let Unwritten(problem) = response.extensions_mut().remove::<Unwritten>()?;
+    Some(Arc::unwrap_or_clone(problem))
+}
+
 /// A fallback for unknown paths: 404 `path-unknown`.
 pub async fn path_unknown() -> Problem {
     Problem::path_unknown()

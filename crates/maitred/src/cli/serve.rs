@@ -123,7 +123,7 @@ fn bind(address: SocketAddr) -> Result<TcpSocket, Failure> {
 }
 
 /// Serves until a signal; then not ready, after the delay no new work and the end of streams, and the end of all once
-/// open requests are done.
+/// open requests are done ([`crate::serve`] has the steps).
 async fn serve_until_stopped(
     listener: TcpListener,
     service: impl serve::Http,

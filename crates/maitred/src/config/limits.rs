@@ -40,6 +40,7 @@ impl Limits {
             connections_max: usize::try_from(self.connections).unwrap_or(usize::MAX),
             header_bytes_max: usize::try_from(self.header_bytes).unwrap_or(usize::MAX),
             drain_timeout: Duration::from_secs(self.drain_seconds),
+            ..Bounds::default()
         }
     }
 }

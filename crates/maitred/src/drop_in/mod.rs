@@ -7,5 +7,6 @@
 //! Next: [`sesami`] for appointments, [`bookipi`] for the flash sale.
 
 pub mod bookipi;
+mod keep_alive;
 pub mod sesami;
 mod tenant;

@@ -427,3 +427,64 @@ fn nothing_that_is_sent_breaks_the_server() {
     }
     assert_eq!(server.client().post(APPOINTMENTS, &body("o", "a1")).status, 200);
 }
+
+#[test]
+fn its_own_document_describes_the_routes_as_the_native_one_does() {
+    let server = Server::open();
+    let answered = server.client().get("/api/docs-json");
+    assert_eq!(
+        (answered.status, answered.header("content-type")),
+        (200, Some("application/json; charset=utf-8"))
+    );
+    let (theirs, ours) = (answered.json(), server.client().get("/openapi.json").json());
+    assert_eq!(theirs["openapi"], "3.0.0");
+    let ours_below_api =
+        ours["paths"].as_object().expect("paths").keys().filter(|path| path.starts_with("/api/"));
+    assert!(theirs["paths"].as_object().expect("paths").keys().eq(ours_below_api));
+    let names = |value: &Value| -> Vec<String> {
+        value.as_object().map(|members| members.keys().cloned().collect()).unwrap_or_default()
+    };
+    for method in ["get", "post"] {
+        let [theirs, ours] = [&theirs, &ours].map(|document| &document["paths"]["/api/appointments"][method]);
+        let statuses = |operation: &Value| {
+            let mut names = names(&operation["responses"]);
+            names.sort();
+            names
+        };
+        assert_eq!(statuses(theirs), statuses(ours), "{method}");
+        let parameters = |operation: &Value| -> Vec<(Value, Value)> {
+            let all = operation["parameters"].as_array().expect("parameters").iter();
+            all.map(|one| (one["name"].clone(), one["in"].clone())).collect()
+        };
+        assert_eq!(parameters(theirs), parameters(ours), "{method}");
+        assert_eq!(theirs["security"], ours["security"], "{method}");
+    }
+    let body = |document: &Value| document["components"]["schemas"]["SesamiUpsert"].clone();
+    assert_eq!(names(&body(&theirs)["properties"]), names(&body(&ours)["properties"]));
+    assert_eq!(body(&theirs)["required"], body(&ours)["required"]);
+    let answered = server.client().get("/api/appointments?org=nobody");
+    assert_eq!(answered.json(), Value::Array(Vec::new()));
+    server.client().send("POST /api/docs-json", &[], b"{}").json()["statusCode"]
+        .as_u64()
+        .expect("a 404 of its own");
+}
+
+#[test]
+fn json_answers_say_for_how_long_their_connection_is_kept() {
+    let server = Server::open();
+    let mut client = server.client();
+    let body = serde_json::json!({"id": "a"});
+    for answered in [
+        client.get("/api/appointments"),
+        client.get("/api/nope"),
+        client.post("/api/appointments", &body),
+        client.send("GET /api/appointments?org=a&org=b", &[("Connection", "keep-alive")], b""),
+    ] {
+        let said = (answered.header("connection"), answered.header("keep-alive"));
+        assert_eq!(said, (Some("keep-alive"), Some("timeout=72")), "{answered:?}");
+    }
+    let page = client.get("/api/docs");
+    assert_eq!(page.header("keep-alive"), None);
+    let last = client.send("GET /api/appointments", &[("Connection", "close")], b"");
+    assert_eq!((last.header("connection"), last.header("keep-alive")), (Some("close"), None));
+}

@@ -10,6 +10,8 @@ use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use crate::drop_in::keep_alive;
+
 const AROUND: &[(&str, &str)] = &[
     (
         "content-security-policy",
@@ -30,10 +32,13 @@ const AROUND: &[(&str, &str)] = &[
     ("x-xss-protection", "0"),
     ("access-control-allow-origin", "*"),
 ];
+/// What stands in `Keep-Alive`: how long this service kept an idle connection. Ours live longer.
+const TIMEOUT: &str = "timeout=5";
 const METHODS: HeaderValue = HeaderValue::from_static("GET,HEAD,PUT,PATCH,POST,DELETE");
 
 /// The layer: answers preflight requests by itself, and puts the headers on every answer.
 pub(super) async fn around(request: Request, next: Next) -> Response {
+    let keeps_alive = keep_alive::is_wanted(request.version(), request.headers());
     let mut response = match *request.method() {
         Method::OPTIONS => preflight(&request),
         _ => next.run(request).await,
@@ -41,6 +46,9 @@ pub(super) async fn around(request: Request, next: Next) -> Response {
     let headers = response.headers_mut();
     for (name, value) in AROUND {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    if keeps_alive {
+        keep_alive::promise(headers, TIMEOUT);
     }
     response
 }

@@ -109,6 +109,7 @@ pub(super) fn user(app: &App, headers: &HeaderMap) -> Result<LoggedIn, Answer> {
     tag = "bookipi",
     params(("X-Tenant" = Option<String>, Header), ("Idempotency-Key" = Option<String>, Header)),
     request_body = OrderInput,
+    security(("bearer" = [])),
     responses(
         (status = 200, description = "A piece is the user's", body = Placed),
         (status = 400, description = "Not to be had, for the first of these reasons: `Product sold out`, `Already purchased`, `Sale is not active`", body = serde_json::Value, example = json!({"error": "Product sold out"})),
@@ -178,6 +179,7 @@ fn check(fields: &Fields) -> Result<&str, Answer> {
     operation_id = "bookipi_orders_get",
     tag = "bookipi",
     params(("X-Tenant" = Option<String>, Header)),
+    security(("bearer" = [])),
     responses(
         (status = 200, description = "The order, or null", body = Option<OrderBody>),
         (status = 401, description = "No token, or none that is valid", body = serde_json::Value, example = json!({"error": "Invalid token"})),

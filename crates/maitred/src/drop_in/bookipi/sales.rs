@@ -94,6 +94,7 @@ pub(super) fn current(view: &dyn Read, tenant: TenantNumber) -> Option<Versioned
     operation_id = "bookipi_sales_get",
     tag = "bookipi",
     params(("X-Tenant" = Option<String>, Header)),
+    security(()),
     responses(
         (status = 200, description = "The sale", body = SaleBody),
         (status = 500, description = "The tenant has no sale", body = serde_json::Value, example = json!({"error": "Flash sale not found"})),
@@ -134,6 +135,7 @@ pub(super) async fn get(State(app): State<App>, headers: HeaderMap) -> Result<Re
     tag = "bookipi",
     params(("X-Tenant" = Option<String>, Header), ("Idempotency-Key" = Option<String>, Header)),
     request_body = UpdateInput,
+    security(("bearer" = []), ("basic" = [])),
     responses(
         (status = 200, description = "What was set, as it was sent", body = serde_json::Value),
         (status = 400, description = "Fields that do not keep their rules, an entry for each rule", body = serde_json::Value, example = json!({"errors": [{"type": "field", "value": 5.5, "msg": "Invalid value", "path": "quantity", "location": "body"}]})),

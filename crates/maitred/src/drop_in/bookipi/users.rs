@@ -58,6 +58,7 @@ pub(super) struct UserBody {
     tag = "bookipi",
     params(("X-Tenant" = Option<String>, Header), ("Idempotency-Key" = Option<String>, Header)),
     request_body = UserInput,
+    security(()),
     responses(
         (status = 201, description = "It is there, and its user is logged in", body = UserBody),
         (status = 400, description = "Fields that do not keep their rules, an entry for each rule", body = serde_json::Value, example = json!({"errors": [{"type": "field", "value": "x", "msg": "Invalid value", "path": "email", "location": "body"}]})),
@@ -107,6 +108,7 @@ pub(super) async fn register(State(app): State<App>, request: Request) -> Result
     tag = "bookipi",
     params(("X-Tenant" = Option<String>, Header)),
     request_body = UserInput,
+    security(()),
     responses(
         (status = 200, description = "The user and a token", body = UserBody),
         (status = 400, description = "Fields that do not keep their rules, an entry for each rule", body = serde_json::Value, example = json!({"errors": [{"type": "field", "msg": "Invalid value", "path": "password", "location": "body"}]})),

@@ -6,9 +6,8 @@
 //!   on other resources is not in the list and not in the way.
 //! - An id is the native `external_id`, one name space with the native API: of two writes of one id, the newer
 //!   `updatedAt` wins, whichever way it came. What was cancelled is not in the list.
-//! - Whatever is said about these paths has Sesami's shape, refusals by the engine and by authentication included.
-//!   Only what the layers around all routes refuse is problem details: no answer in time, a host that is not
-//!   loopback.
+//! - Whatever is said about these paths has Sesami's shape and headers, refusals by the engine, by authentication and by
+//!   the layers around all routes included ([`manner`]). Only the gate of a server that shuts down says problem details.
 //! - A path below `/api/` that nobody serves is answered as Sesami did, whose prefix that was.
 //!
 //! Source: the running service, as taken down row by row in `tests/drop_in/sesami.json`.
@@ -19,6 +18,7 @@
 mod answer;
 mod body;
 mod list;
+mod manner;
 mod org;
 mod query;
 mod time;
@@ -27,7 +27,7 @@ use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, Method, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::routing::any;
+use axum::routing::{any, get};
 use maitred_booking::Outcome;
 use maitred_booking::app::App;
 use maitred_booking::appointments::{self, Effect, RESOURCE_DEFAULT};
@@ -38,9 +38,13 @@ use maitred_web::{Attempt, Problem, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use self::answer::{Answer, IGNORED_STALE, OK, Row, TIME_RANGE_UNAVAILABLE};
+use self::answer::{Answer, IGNORED_STALE, JSON_UTF8, OK, Row, TIME_RANGE_UNAVAILABLE};
 use self::body::Upsert;
+pub use self::manner::MannerLayer;
 use self::query::Selection;
+
+/// The description of these routes as Sesami's clients know it. `GET /openapi.json` describes them too.
+pub const DOCUMENT: &str = include_str!("openapi.json");
 
 /// The routes. Who may use them is decided by [`org`], since the tenant stands in the body or in the query.
 pub fn routes() -> OpenApiRouter<App> {
@@ -48,6 +52,7 @@ pub fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         // `any` first: it is what answers other methods, and it names none of them in `Allow`.
         .routes((schemas, paths, any(unknown).merge(appointments)))
+        .route("/api/docs-json", any(unknown).merge(get(document)))
         .route("/api/{*path}", any(unknown))
 }
 
@@ -59,9 +64,11 @@ pub fn routes() -> OpenApiRouter<App> {
     tag = "sesami",
     params(("Idempotency-Key" = Option<String>, Header)),
     request_body = Upsert,
+    security(("bearer" = []), ("basic" = [])),
     responses(
         (status = 200, description = "`ok`, or `ignored-stale` where `updatedAt` is not newer", body = serde_json::Value, example = json!({"status": "ok"})),
         (status = 400, description = "`INVALID_DATE_FORMAT`, `INVALID_TIME_RANGE`, `INVALID_METADATA`; without a code: malformed", body = serde_json::Value, example = json!({"code": "INVALID_TIME_RANGE", "message": "start must be strictly before end."})),
+        (status = 415, description = "The body is not JSON", body = serde_json::Value, example = json!({"statusCode": 415, "message": "Unsupported Media Type: application/xml"})),
         (status = 409, description = "Another appointment of the organisation is in the way", body = serde_json::Value, example = json!({"code": "TIME_RANGE_UNAVAILABLE", "message": "Requested time range is not available (overlaps with an existing appointment in this organization)."})),
     )
 )]
@@ -124,6 +131,7 @@ fn refused(rejection: Rejection) -> Answer {
         ("org" = Option<String>, Query, description = "`default` where it is missing"),
         ("at" = Option<String>, Query, description = "Only what covers this instant"),
     ),
+    security(("bearer" = []), ("basic" = [])),
     responses(
         (status = 200, description = "The whole array; of an organisation that is not known it is empty", body = [Row<'static>]),
         (status = 400, description = "`at` cannot be read", body = serde_json::Value, example = json!({"code": "INVALID_DATE_FORMAT", "message": "Invalid \"at\" date format. Use ISO or \"YYYY-MM-DDTHH:mm:ssZ\"."})),
@@ -134,6 +142,10 @@ async fn list(State(app): State<App>, request: Request) -> Result<Response, Answ
     let Selection { org, at } = query::read(request.uri().query().unwrap_or_default())?;
     let tenant = org::of_read(&app, &caller, &org)?;
     Ok(list::answer(app, tenant, &org, at))
+}
+
+async fn document() -> impl IntoResponse {
+    ([(CONTENT_TYPE, JSON_UTF8)], DOCUMENT)
 }
 
 /// An unknown path, or an unknown method of a known one.
