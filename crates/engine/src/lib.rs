@@ -32,6 +32,7 @@ pub mod throttle;
 pub mod timers;
 pub mod view;
 pub mod view_hash;
+pub mod witness;
 pub mod writer;
 
 pub use command::{Answer, AnswerOf, Envelope, Unavailable};

@@ -2,6 +2,8 @@
 //!
 //! The store is taken as it is if it followed this very log during this boot of the machine; else it is
 //! emptied and filled from the newest snapshot that fits, or from nothing. What it lacks is replayed.
+//!
+//! Invariant: nothing is emptied while a witness contradicts the log (see [`crate::witness`]).
 
 use std::sync::Arc;
 
@@ -17,6 +19,7 @@ use crate::{
     publish::Published,
     store::{Store, StoreError},
     view::Scratch,
+    witness::{self, Witness},
 };
 
 /// How many bytes of log are read at a time.
@@ -47,6 +50,9 @@ pub trait Snapshots {
     /// # Errors
     /// [`StoreError`] when the store cannot take it. A snapshot that cannot be read is passed over.
     fn load(&self, store: &dyn Store, fits: &dyn Fn(Tail) -> bool) -> Result<Option<Flushed>, StoreError>;
+
+    /// What they bear witness of, those of other layouts too. One that cannot be read is no witness.
+    fn witnesses(&self, partition: PartitionId) -> Vec<Witness>;
 }
 
 /// No snapshots.
@@ -56,6 +62,10 @@ pub struct NoSnapshots;
 impl Snapshots for NoSnapshots {
     fn load(&self, _: &dyn Store, _: &dyn Fn(Tail) -> bool) -> Result<Option<Flushed>, StoreError> {
         Ok(None)
+    }
+
+    fn witnesses(&self, _: PartitionId) -> Vec<Witness> {
+        Vec::new()
     }
 }
 
@@ -101,8 +111,14 @@ impl<D: Domain> Recovery<'_, D> {
     /// Brings the view to the log's tail.
     ///
     /// # Errors
-    /// [`RecoveryError`]. Nothing of the log was changed.
+    /// [`RecoveryError`]. Nothing of the log was changed; nor of the store, if the log lacks what a witness was made
+    /// of.
     pub fn run(&self) -> Result<(Published, Report), RecoveryError> {
+        if let Some(witness) =
+            witness::furthest(Some(&**self.store), self.snapshots, self.partition, self.boot)
+        {
+            witness.judge(self.log)?;
+        }
         let (flushed, origin) = self.settle_store()?;
         let (published, replayed) = self.replay(flushed)?;
         let report = Report { store: origin, store_seq: flushed.tail.0, replayed, seq: published.seq() };

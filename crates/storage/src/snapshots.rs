@@ -7,13 +7,14 @@
 
 use std::io;
 
-use maitred_core::Seq;
+use maitred_core::{PartitionId, Seq};
 use maitred_engine::View;
 use maitred_engine::log::Tail;
 use maitred_engine::meta::{Flushed, Schema};
 use maitred_engine::recovery::Snapshots;
 use maitred_engine::snapshot_file::{self, Header, SnapshotError};
 use maitred_engine::store::{Store, StoreError};
+use maitred_engine::witness::Witness;
 
 use crate::disk::{Disk, DiskFile};
 use crate::log_file::FREE_BYTES_MIN;
@@ -110,6 +111,13 @@ impl<D: Disk> SnapshotFolder<D> {
         Ok(io::BufReader::with_capacity(BUFFER_BYTES, Reader { file, offset: 0, length }))
     }
 
+    /// What the snapshot of batch `seq` bears witness of. `None` if it cannot be read, or is of another partition.
+    pub fn witness(&self, seq: Seq, partition: PartitionId) -> Option<Witness> {
+        let (header, _) = snapshot_file::read(self.open(seq).ok()?).ok()?;
+        let witness = Witness { name: self.full_name(seq), tail: header.flushed.tail };
+        (header.partition == partition).then_some(witness)
+    }
+
     fn load_one(
         &self,
         seq: Seq,
@@ -131,10 +139,10 @@ impl<D: Disk> Snapshots for SnapshotFolder<D> {
         for seq in seqs {
             match self.load_one(seq, store, fits) {
                 Ok(Some(flushed)) => return Ok(Some(flushed)),
-                Ok(None) => tracing::warn!(
-                    snapshot.seq = seq,
-                    "a snapshot is of another log or another build's tables; passed over"
-                ),
+                Ok(None) => {
+                    let why = "of another build's tables, or the log cannot be read there";
+                    tracing::warn!(snapshot.seq = seq, "a snapshot is {why}; passed over");
+                }
                 Err(SnapshotError::Store(error)) => return Err(error),
                 Err(error) => {
                     tracing::warn!(snapshot.seq = seq, error = %error, "a snapshot cannot be read; passed over");
@@ -142,6 +150,12 @@ impl<D: Disk> Snapshots for SnapshotFolder<D> {
             }
         }
         Ok(None)
+    }
+
+    fn witnesses(&self, partition: PartitionId) -> Vec<Witness> {
+        // A folder that cannot be listed is told when one is to be loaded.
+        let seqs = self.newest_first().unwrap_or_default();
+        seqs.into_iter().filter_map(|seq| self.witness(seq, partition)).collect()
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use maitred_core::{Read, Seq, Write};
+use maitred_core::{PartitionId, Read, Seq, Write};
 use maitred_engine::engine::Bounds;
-use maitred_engine::log::{LogReader, Tail};
+use maitred_engine::log::{LogError, LogReader, Tail};
 use maitred_engine::meta::{self, Flushed, Schema};
-use maitred_engine::recovery::{NoSnapshots, Origin, Snapshots};
+use maitred_engine::recovery::{NoSnapshots, Origin, Recovery, RecoveryError, Snapshots};
 use maitred_engine::store::{Store, StoreError};
 use maitred_engine::view_hash::view_hash;
+use maitred_engine::witness::Witness;
 
 use crate::toy::log::{Fate, ToyLog};
 use crate::toy::model::Map;
@@ -88,10 +89,8 @@ fn restamp(map: &mut Map, change: fn(&mut Flushed)) {
 #[test]
 fn a_store_that_cannot_be_trusted_is_rebuilt() {
     type Spoil = fn(&mut Map);
-    let rows: [(&str, Spoil); 8] = [
+    let rows: [(&str, Spoil); 6] = [
         ("of another boot", |map| map.put(&meta::boot_key(), b"an earlier boot")),
-        ("of another log", |map| restamp(map, |stamp| stamp.tail.1[0] ^= 1)),
-        ("ahead of the log", |map| restamp(map, |stamp| stamp.tail.0 = 31)),
         ("whose domain's tables are of another layout", |map| restamp(map, |stamp| stamp.schema.0 += 1)),
         ("whose engine's tables are of another layout", |map| {
             restamp(map, |stamp| stamp.schema.0 += 1 << 16);
@@ -110,6 +109,65 @@ fn a_store_that_cannot_be_trusted_is_rebuilt() {
         };
         let world = revive(store, BOOT, none);
         assert_eq!((world.report.store, world.report.replayed), (Origin::Rebuilt, 30), "a store {what}");
+    }
+}
+
+/// Recovers on what is left, and gives what it is refused with. Nothing may have been changed.
+fn refusal(store: Map, boot: &[u8], snapshots: impl FnOnce(&Arc<ToyLog>) -> Box<dyn Snapshots>) -> String {
+    let ground = lived().0.stop();
+    let toy = Arc::new(ToyStore::with(store));
+    let before = toy.map();
+    let store = Arc::clone(&toy) as Arc<dyn Store>;
+    let log = &*ground.log as &dyn LogReader;
+    let snapshots = &*snapshots(&ground.log);
+    let shop = Shop::default();
+    let refused = Recovery { domain: &shop, log, store: &store, snapshots, partition: 0, boot }.run();
+    assert_eq!((toy.map(), toy.committed()), (before, 0), "the store was changed");
+    match refused.map(|(_, report)| report) {
+        Err(RecoveryError::Log(LogError::DataLoss(what))) => what,
+        other => panic!("no loss of data was found: {other:?}"),
+    }
+}
+
+#[test]
+fn a_log_that_ends_before_its_own_store_is_refused() {
+    let ahead = |change: fn(&mut Flushed), boot: &[u8]| {
+        let mut map = Map::clone(&lived().1);
+        restamp(&mut map, change);
+        map.put(&meta::boot_key(), boot);
+        map
+    };
+    let what = refusal(ahead(|stamp| stamp.tail.0 = 33, BOOT), BOOT, none);
+    let said = "the log ends at batch 30, but the view's store (`view`) was made of batches up to 33: batches 31 to 33, \
+                which were acknowledged, are missing. Nothing was changed.";
+    assert!(what.starts_with(said), "{what}");
+    let what = refusal(ahead(|stamp| stamp.tail.1[0] ^= 1, BOOT), BOOT, none);
+    assert!(what.contains("of the log is not the one that the view's store (`view`) was made of"), "{what}");
+
+    // What a power cut may have written is believed by nobody.
+    let world = revive(|_| ahead(|stamp| stamp.tail.0 = 33, b"an earlier boot"), BOOT, none);
+    assert_eq!(world.report.store, Origin::Rebuilt);
+}
+
+#[test]
+fn a_log_that_ends_before_a_snapshot_is_refused_in_any_boot() {
+    struct Ahead(Tail);
+    impl Snapshots for Ahead {
+        fn load(&self, _: &dyn Store, _: &dyn Fn(Tail) -> bool) -> Result<Option<Flushed>, StoreError> {
+            panic!("nothing is loaded");
+        }
+        fn witnesses(&self, _: PartitionId) -> Vec<Witness> {
+            let older = Witness { name: "the older one".into(), tail: (1, [0; 32]) };
+            vec![older, Witness { name: "its snapshot".into(), tail: self.0 }]
+        }
+    }
+    for boot in [BOOT, b"a new boot"] {
+        for store in [Map::default(), Map::clone(&lived().1)] {
+            let what = refusal(store, boot, |_| Box::new(Ahead((31, [7; 32]))));
+            assert!(what.contains("but its snapshot was made of batches up to 31: batches 31 to 31"), "{what}");
+        }
+        let what = refusal(Map::default(), boot, |_| Box::new(Ahead((30, [7; 32]))));
+        assert!(what.contains("batch 30 of the log is not the one that its snapshot was made of"), "{what}");
     }
 }
 
@@ -143,6 +201,12 @@ impl Snapshots for Kept {
             }
         }
         Ok(None)
+    }
+
+    fn witnesses(&self, _: PartitionId) -> Vec<Witness> {
+        let of = |seq| self.log.read(seq, 1).expect("it is there")[0].hash;
+        let genuine = self.newest_first.iter().filter(|(_, genuine)| *genuine);
+        genuine.map(|&(seq, _)| Witness { name: format!("snapshot {seq}"), tail: (seq, of(seq)) }).collect()
     }
 }
 

@@ -95,7 +95,23 @@ impl<D: Disk> FileLog<D> {
     /// # Panics
     /// When `segment_bytes` is not a multiple of a sector.
     pub fn open(disk: D, options: Options) -> Result<Opened<D>, LogError> {
-        recovery::open(disk, options)
+        Self::open_if(disk, options, |_| Ok(()))
+    }
+
+    /// The same if `judge` lets its end pass, which is asked before anything is changed: a torn batch's remains may
+    /// be what is left of an acknowledged one.
+    ///
+    /// # Errors
+    /// As [`FileLog::open`], and what `judge` says.
+    ///
+    /// # Panics
+    /// As [`FileLog::open`].
+    pub fn open_if(
+        disk: D,
+        options: Options,
+        judge: impl FnOnce(Tail) -> Result<(), LogError>,
+    ) -> Result<Opened<D>, LogError> {
+        recovery::open(disk, options, judge)
     }
 
     /// What makes the next segment ahead of its use. Without its help, the append that needs a segment

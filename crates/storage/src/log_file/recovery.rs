@@ -3,7 +3,7 @@
 //! Invariants:
 //! - what is found whole is made durable before anybody is told of it: a crash of the process alone leaves
 //!   whole batches behind that were never synced;
-//! - nothing is changed in a log that is damaged;
+//! - nothing is changed in a log that is damaged, or whose end is judged to be missing;
 //! - a crash at any step here leaves a log that the next opening treats alike: the remains of a torn batch
 //!   are copied before they are zeroed, and however many of their sectors have been zeroed, they are still
 //!   the remains of a torn batch.
@@ -63,7 +63,11 @@ pub struct Torn {
 }
 
 /// Opens the log of a folder.
-pub(super) fn open<D: Disk>(disk: D, options: Options) -> Result<Opened<D>, LogError> {
+pub(super) fn open<D: Disk>(
+    disk: D,
+    options: Options,
+    judge: impl FnOnce(Tail) -> Result<(), LogError>,
+) -> Result<Opened<D>, LogError> {
     assert!(options.segment_bytes.is_multiple_of(SECTOR_BYTES as u64), "a segment is made of sectors");
     // A crash of the process alone leaves names that are seen but not durable.
     disk.sync_dir().map_err(|error| broken(&disk, "syncing", "", &error))?;
@@ -78,9 +82,10 @@ pub(super) fn open<D: Disk>(disk: D, options: Options) -> Result<Opened<D>, LogE
         bytes_verified: 0,
         torn: None,
     };
+    let scanned = segments.last().map(|newest| verify_newest(&disk, newest)).transpose()?;
+    judge(scanned.as_ref().map_or(report.tail, |(_, scan)| scan.tail))?;
     let mut current = None;
-    if let Some(newest) = segments.last() {
-        let (file, scan) = verify_newest(&disk, newest)?;
+    if let Some((newest, (file, scan))) = segments.last().zip(scanned) {
         if let Some(remains) = scan.torn {
             report.torn = Some(cut(&disk, &names, newest, &file, &scan, remains)?);
         }
