@@ -95,6 +95,21 @@ impl SimDisk {
         self.0.lock().expect("the simulation has one thread")
     }
 
+    /// A healthy disk with the same files, all of them durable.
+    pub fn copy(&self) -> SimDisk {
+        let (copy, from) = (SimDisk::default(), self.state());
+        let mut to = copy.state();
+        for (name, inode) in &from.names {
+            let content = from.inodes[*inode].content.clone();
+            let place = to.inodes.len();
+            to.names.insert(name.clone(), place);
+            to.inodes.push(Inode { durable: content.clone(), content, unsynced: BTreeMap::new() });
+        }
+        to.durable_names = to.names.clone();
+        drop(to);
+        copy
+    }
+
     /// Changes how the disk misbehaves.
     pub fn set_faults(&self, change: impl FnOnce(&mut DiskFaults)) {
         change(&mut self.state().faults);

@@ -54,6 +54,7 @@ pub const EXPECTED: &[&str] = &[
     "fault: power cut",
     "fault: process killed",
     "fault: sync failed",
+    "lost segment: refused",
     "recovery: batch of unknown outcome kept",
     "recovery: batch of unknown outcome lost",
     "recovery: from a snapshot",

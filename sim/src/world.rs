@@ -5,10 +5,12 @@
 //!
 //! Checked here, by the names of the invariants: I1 and I2 (the log read back is one chain), I3 (what was
 //! acknowledged is in the log after every crash), I4 (view and log agree), I5 (no reader ahead of the log),
-//! I6 (claims do not overlap, and no piece is sold twice or lost: the model refuses it), I7 (one outcome per key), I9 (timestamps rise), I10 (a
-//! follower that replays the log has the same view).
+//! I6 (claims do not overlap, and no piece is sold twice or lost: the model refuses it), I7 (one outcome per key),
+//! I9 (timestamps rise), I10 (a follower that replays the log has the same view). And now and then a start is tried on
+//! a copy whose newest segment is gone: it must refuse if store or snapshot prove that, and leave them as they are.
 
 use std::collections::VecDeque;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,15 +22,16 @@ use maitred_engine::batch::GENESIS;
 use maitred_engine::clock::{Clock, ClockGuard};
 use maitred_engine::committer::{Committed, Committer};
 use maitred_engine::flusher::Flusher;
-use maitred_engine::log::{LogError, LogReader, Tail};
-use maitred_engine::meta::Schema;
+use maitred_engine::log::{Log as _, LogError, LogReader, Tail};
+use maitred_engine::meta::{self, Schema};
 use maitred_engine::publish::Shared;
 use maitred_engine::queue::{Pending, Queue, Queued};
-use maitred_engine::recovery::{Origin, Recovery};
+use maitred_engine::recovery::{Origin, Recovery, RecoveryError};
 use maitred_engine::store::Store;
 use maitred_engine::view_hash::ViewHash;
 use maitred_engine::writer::{Prepared, Writer};
 use maitred_engine::{Answer, Envelope, Unavailable, View, apply};
+use maitred_storage::disk::Disk as _;
 use maitred_storage::log_file::{FileLog, Options, Preparation, Preparer};
 use maitred_storage::snapshots::SnapshotFolder;
 use maitred_storage::view_memory::MemoryStore;
@@ -365,6 +368,48 @@ impl World {
 
     // ---- the node's steps -------------------------------------------------------------------------
 
+    /// Tries a start on a copy of everything whose log has lost its newest segment.
+    fn lose_segment(&mut self) -> Result {
+        let disk = self.disk.copy();
+        let names = disk.list().map_err(|error| error.to_string())?;
+        let Some(newest) = names.iter().rfind(|name| name.ends_with(".segment")) else { return Ok(()) };
+        disk.remove(newest).map_err(|error| error.to_string())?;
+        let opened = FileLog::open(disk, self.options).map_err(|error| format!("a shorter log: {error}"))?;
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+        let kept = self.store.snapshot();
+        let mut entries = Vec::new();
+        kept.scan(&[], &[u8::MAX], &mut |key, value| {
+            entries.push((key.to_vec(), value.to_vec()));
+            ControlFlow::Continue(())
+        });
+        let filled = store.write(&mut entries.iter().map(|(key, value)| (&**key, Some(&**value))));
+        filled.map_err(|error| error.to_string())?;
+        let copied = meta::flushed(&*store.snapshot());
+        let snapshots = SnapshotFolder::new(self.snapshot_disk.copy(), Schema::of::<Rules>());
+        let boot = self.boot.to_be_bytes();
+        let in_store = copied.filter(|_| meta::boot(&*store.snapshot()) == Some(&boot[..]));
+        let in_snapshots = snapshots.newest_first().map_err(|error| error.to_string())?.first().copied();
+        let end = opened.log.reader().tail().0;
+        let proved = in_store.map(|flushed| flushed.tail.0).max(in_snapshots) > Some(end);
+        let (log, snapshots) = (&*opened.log.reader(), &snapshots);
+        let domain = &*self.rules;
+        match (Recovery { domain, log, store: &store, snapshots, partition: 0, boot: &boot }.run(), proved) {
+            (Err(RecoveryError::Log(LogError::DataLoss(_))), true) => {
+                self.report.count("lost segment: refused");
+                if meta::flushed(&*store.snapshot()) == copied {
+                    return Ok(());
+                }
+                Err("I3: a start that was refused has changed the store".to_owned())
+            }
+            (Ok(_), false) => {
+                self.report.count("lost segment: nothing proves it");
+                Ok(())
+            }
+            (Ok(_), true) => Err("I3: a start passes over a segment that is missing".to_owned()),
+            (Err(error), _) => Err(format!("I3: a log without its newest segment: {error}")),
+        }
+    }
+
     fn boot(&mut self) -> Result {
         let opened = match FileLog::open(self.disk.clone(), self.options) {
             Ok(opened) => opened,
@@ -420,7 +465,8 @@ impl World {
         });
         self.follow()?;
         self.check_sales()?;
-        self.check_view()
+        self.check_view()?;
+        if self.random.chance(1, 4) { self.lose_segment() } else { Ok(()) }
     }
 
     /// After a crash the log says what became of the batches under way.

@@ -37,7 +37,7 @@ pub(crate) struct Sample {
     pub(crate) cpu_micros: f64,
     /// CPU time of the load tester per request, in microseconds.
     pub(crate) client_cpu_micros: f64,
-    /// Bytes that the server caused to be written per request, those of the aftermath included.
+    /// Bytes that the data's device wrote per request, those of the aftermath included.
     pub(crate) written_bytes: f64,
     /// Anonymous resident memory of the server when the load ended.
     pub(crate) anonymous_bytes: f64,

@@ -198,7 +198,8 @@ impl Run {
                 sizes.burst_requests, sizes.seconds, sizes.sustained_seconds, sizes.rounds
             ),
             "durable: the server answers an upsert once its batch is on disk (fdatasync)".to_owned(),
-            "CPU and written bytes are counted until the server rests behind a load".to_owned(),
+            "CPU, and the bytes that the data's device wrote, are counted until the server rests behind a load"
+                .to_owned(),
             format!("{cores} cores, shared by server and load tester; keep-alive, no pipelining"),
             "share: requests/s as a share of the yardstick's, the same HTTP stack with no work behind it"
                 .to_owned(),

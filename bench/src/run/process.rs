@@ -1,25 +1,36 @@
-//! What Linux tells about a process under `/proc` (`proc(5)`): its CPU time, its memory, what it wrote.
+//! What Linux tells under `/proc` (`proc(5)`) about a process, its CPU time and its memory, and about a disk.
+//!
+//! What a process is charged for (`write_bytes` in `/proc/PID/io`) is not what a disk writes: an append of 8 KiB into a
+//! piece of cache of 1 MiB was charged as 1 MiB. So what the device has written is read, by whomever: nothing else
+//! should write to it meanwhile.
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::Duration;
+
+/// The unit of `/proc/diskstats`, whatever the device's own is.
+const SECTOR_BYTES: u64 = 512;
 
 /// Counters of a process, and what it holds, at one instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Reading {
     /// CPU time since its start, to a hundredth of a second.
     pub(crate) cpu: Duration,
-    /// Bytes it caused to be written to disks, page cache included only once that is written back on its behalf.
+    /// Bytes that the device under its data has written. 0 where there is none, as under a tmpfs.
     pub(crate) written_bytes: u64,
     /// Resident memory that no file stands behind.
     pub(crate) anonymous_bytes: u64,
 }
 
-/// Reads the counters of a process of our own user.
-pub(crate) fn read(process_id: u32) -> io::Result<Reading> {
+/// Reads the counters of a process of our own user, and of the device that holds `data`.
+pub(crate) fn read(process_id: u32, data: &Path) -> io::Result<Reading> {
     let file = |name: &str| fs::read_to_string(format!("/proc/{process_id}/{name}"));
     let cpu = cpu_of_stat(&file("stat")?).ok_or_else(|| unexpected("stat"))?;
-    let written_bytes = field(&file("io")?, "write_bytes:").ok_or_else(|| unexpected("io"))?;
+    let device = fs::metadata(data)?.dev();
+    let device = (rustix::fs::major(device), rustix::fs::minor(device));
+    let written_bytes = written_by(&fs::read_to_string("/proc/diskstats")?, device).unwrap_or(0);
     let anonymous = field(&file("status")?, "RssAnon:").ok_or_else(|| unexpected("status"))?;
     Ok(Reading { cpu, written_bytes, anonymous_bytes: anonymous * 1024 })
 }
@@ -35,6 +46,16 @@ fn cpu_of_stat(stat: &str) -> Option<Duration> {
     let user: u64 = fields.next()?.parse().ok()?;
     let system: u64 = fields.next()?.parse().ok()?;
     Some(Duration::from_millis((user + system) * 10))
+}
+
+/// Field 10 of a device's line, in bytes.
+fn written_by(diskstats: &str, (major, minor): (u32, u32)) -> Option<u64> {
+    let of_device = |line: &str| {
+        let fields: Vec<_> = line.split_ascii_whitespace().collect();
+        let is_it = fields.first()?.parse() == Ok(major) && fields.get(1)?.parse() == Ok(minor);
+        if is_it { fields.get(9)?.parse::<u64>().ok() } else { None }
+    };
+    Some(diskstats.lines().find_map(of_device)? * SECTOR_BYTES)
 }
 
 fn field(text: &str, name: &str) -> Option<u64> {
@@ -54,6 +75,13 @@ mod tests {
     }
 
     #[test]
+    fn a_device_is_found_by_its_numbers() {
+        let diskstats = "   7       0 loop0 1 0 2 0 3 0 4 0 0 0 0\n 254       0 vda 5 6 7 8 9 10 2048 12 0 13 14 0 0\n";
+        assert_eq!(written_by(diskstats, (254, 0)), Some(2048 * 512));
+        assert_eq!(written_by(diskstats, (7, 1)), None);
+    }
+
+    #[test]
     fn named_fields_are_found() {
         let status = "Name:\tx\nVmRSS:\t  900 kB\nRssAnon:\t     500 kB\n";
         assert_eq!(field(status, "RssAnon:"), Some(500));
@@ -62,9 +90,9 @@ mod tests {
 
     #[test]
     fn our_own_process_can_be_read_and_its_memory_is_what_it_took() {
-        let before = read(std::process::id()).unwrap();
+        let before = read(std::process::id(), Path::new("/")).unwrap();
         let taken = vec![1_u8; 64 << 20];
-        let after = read(std::process::id()).unwrap();
+        let after = read(std::process::id(), Path::new("/")).unwrap();
         let grown = after.anonymous_bytes.saturating_sub(before.anonymous_bytes);
         assert!(grown >= taken.len() as u64 / 2, "{grown}");
         assert!(after.cpu >= before.cpu);

@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -28,13 +28,15 @@ const REST_MAX: Duration = Duration::from_secs(30);
 pub(crate) struct Server {
     child: Child,
     address: SocketAddr,
+    /// On the disk that holds its data.
+    folder: PathBuf,
     /// From its start to its first answer that it is ready.
     pub(crate) ready_after: Duration,
 }
 
 impl Server {
     /// Starts a program that announces its address on one of its outputs, and waits until it is ready. Its outputs
-    /// are kept in `log`.
+    /// are kept in `log`, which lies on the disk that holds its data.
     pub(crate) fn start(words: &[String], log: &Path) -> Result<Self, BenchError> {
         let began = Instant::now();
         let (program, arguments) =
@@ -54,7 +56,8 @@ impl Server {
             follow(err, file, addresses_in);
         }
         let any_address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-        let mut server = Server { child, address: any_address, ready_after: Duration::ZERO };
+        let folder = log.parent().unwrap_or(Path::new(".")).to_path_buf();
+        let mut server = Server { child, address: any_address, folder, ready_after: Duration::ZERO };
         server.address = addresses.recv_timeout(ANNOUNCE_MAX).map_err(|_| {
             BenchError(format!("{program} announced no address; its output is in {}", log.display()))
         })?;
@@ -69,7 +72,7 @@ impl Server {
 
     /// What it has taken and holds.
     pub(crate) fn reading(&self) -> Result<Reading, BenchError> {
-        process::read(self.child.id())
+        process::read(self.child.id(), &self.folder)
             .map_err(|error| BenchError(format!("reading the server's counters: {error}")))
     }
 

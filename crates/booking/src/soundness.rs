@@ -1,4 +1,5 @@
-//! What the background scrub of the log has found so far: the program tells it, health and metrics ask.
+//! What is known of the disk under the log: what the background scrub has found so far, and how much room is left.
+//! The program tells it, health and metrics ask.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -14,6 +15,7 @@ pub struct Soundness(Arc<Known>);
 struct Known {
     bytes_verified: AtomicU64,
     completed: AtomicU64,
+    free_bytes: AtomicU64,
     /// By the first batch of its segment. No more than there are segments.
     damage: Mutex<BTreeMap<Seq, String>>,
 }
@@ -43,6 +45,16 @@ impl Soundness {
     /// When all segments had been looked at the last time, in seconds since 1970; 0 if not yet since the start.
     pub fn completed(&self) -> u64 {
         self.0.completed.load(Relaxed)
+    }
+
+    /// So many bytes may still be written to the data's disk.
+    pub fn set_free_bytes(&self, bytes: u64) {
+        self.0.free_bytes.store(bytes, Relaxed);
+    }
+
+    /// How many bytes may still be written to the data's disk; 0 if nobody has looked yet.
+    pub fn free_bytes(&self) -> u64 {
+        self.0.free_bytes.load(Relaxed)
     }
 
     /// What is damaged, each with its place, in the log's order.

@@ -38,6 +38,9 @@ pub enum StoreError {
     /// No room on the disk, or past the store's configured size.
     #[error("the view's store is full: {0}")]
     Full(String),
+    /// What is there is no store, or not a whole one. It can be thrown away and made anew.
+    #[error("the view's store is damaged: {0}")]
+    Damaged(String),
     /// Anything else.
     #[error("the view's store failed: {0}")]
     Failed(String),

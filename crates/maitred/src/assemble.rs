@@ -21,6 +21,7 @@ use maitred_engine::meta::Schema;
 use maitred_engine::overlay::Overlay;
 use maitred_engine::publish::Published;
 use maitred_engine::recovery::{Origin, Recovery, RecoveryError, Report};
+use maitred_engine::witness;
 use maitred_storage::disk::RealDisk;
 use maitred_storage::log_file::{self, Options, verify};
 use maitred_storage::log_memory::MemoryLog;
@@ -104,20 +105,32 @@ impl Node {
     /// [`StartError`]; nothing was changed but what recovery mends.
     pub fn start_by(clock: Arc<dyn Clock>, dir: &Path, storage: &Storage) -> Result<Node, StartError> {
         let folder = DataFolder::take(dir)?;
+        folder.tighten();
+        let boot = boot_id();
+        let map_bytes = usize::try_from(storage.view_bytes).unwrap_or(usize::MAX);
+        let lmdb = LmdbOptions { map_bytes, ..LmdbOptions::default() };
+        let snapshots = SnapshotFolder::new(folder.snapshot_disk()?, Schema::of::<Booking>());
+        let kept = folder.kept_store(&boot, lmdb)?;
+        let witness = witness::furthest(kept.as_deref(), &snapshots, PARTITION, &boot);
+
         let opening = Instant::now();
         let options = Options {
             log: PARTITION,
             segment_bytes: storage.segment_bytes,
             free_bytes_min: storage.free_bytes,
         };
-        let opened = folder.open_log(options)?;
+        let judge_end = |end| witness.as_ref().map_or(Ok(()), |witness| witness.judge_end(end));
+        let opened = folder.open_log(options, judge_end)?;
         let log_took = opening.elapsed();
 
         let recovering = Instant::now();
-        let boot = boot_id();
-        let map_bytes = usize::try_from(storage.view_bytes).unwrap_or(usize::MAX);
-        let store = folder.open_store(&boot, LmdbOptions { map_bytes, ..LmdbOptions::default() })?;
-        let snapshots = SnapshotFolder::new(folder.snapshot_disk()?, Schema::of::<Booking>());
+        if let Some(witness) = &witness {
+            witness.judge(&*opened.log.reader()).map_err(OpenError::from)?;
+        }
+        let store = match kept {
+            Some(store) => store,
+            None => folder.new_store(&boot, lmdb)?,
+        };
         let domain = Arc::new(Booking);
         let recovery = Recovery {
             domain: &*domain,
@@ -149,9 +162,9 @@ impl Node {
         let background = Background::start(&engine, all_consumers(), random().map(u64::from_le_bytes)?);
         let keeper = Keeper::start(opened.preparer, exit);
         let schedule = Schedule::new(storage.snapshot_log_bytes, behind);
-        let snapshotter = Snapshotter::start(engine.clone(), snapshots, schedule);
         let rate = Rate { bytes_per_second: storage.scrub_bytes_per_second, pause: SCRUB_PAUSE };
         let soundness = Soundness::default();
+        let snapshotter = Snapshotter::start(engine.clone(), snapshots, schedule, soundness.clone());
         let scrubber = Scrubber::start(folder.log_disk()?, rate, soundness.clone());
         Ok(Node { engine, started, threads, background, keeper, snapshotter, scrubber, soundness, folder })
     }

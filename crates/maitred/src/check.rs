@@ -20,7 +20,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use maitred_booking::Booking;
-use maitred_core::Seq;
+use maitred_core::{PartitionId, Seq};
 use maitred_engine::View;
 use maitred_engine::batch::Sealed;
 use maitred_engine::log::{Log, LogError, LogReader, Tail};
@@ -28,6 +28,7 @@ use maitred_engine::meta::{self, Flushed, Schema};
 use maitred_engine::recovery::{NoSnapshots, Origin, Recovery, RecoveryError, Report, Snapshots};
 use maitred_engine::snapshot_file;
 use maitred_engine::store::{Store, StoreError};
+use maitred_engine::witness::{self, Witness};
 use maitred_storage::disk::RealDisk;
 use maitred_storage::log_file::{FileLog, Options, verify};
 use maitred_storage::open::{DataFolder, OpenError, boot_id};
@@ -70,7 +71,7 @@ impl fmt::Display for Finding {
 /// # Errors
 /// [`OpenError`] when it cannot look: the folder is in use, or there is no room for the rebuilt view.
 pub fn check(dir: &Path, watch: &dyn Watch) -> Result<usize, OpenError> {
-    let folder = DataFolder::take(dir)?;
+    let folder = DataFolder::look(dir)?;
     let aside = Aside(&folder);
     aside.remove()?;
     let mut check = Check { folder: &folder, watch, problems: 0 };
@@ -206,17 +207,22 @@ impl Check<'_> {
             self.good("the stored view: none of this boot of the machine; the next start builds it anew");
             return Ok(());
         }
-        let Some(store) = self.folder.open_copy_aside(COMPARED)? else {
-            self.good("the stored view: there is none; the next start builds it");
-            return Ok(());
+        let store = match self.folder.open_copy_aside(COMPARED) {
+            Ok(Some(store)) => store,
+            Ok(None) => {
+                self.good("the stored view: there is none; the next start builds it");
+                return Ok(());
+            }
+            Err(OpenError::Store(StoreError::Damaged(what))) => {
+                self.bad(format!("the stored view: {what}. The log is right, and the next start builds it anew"));
+                return self.folder.remove_aside(COMPARED);
+            }
+            Err(error) => return Err(error),
         };
         let looked = catch_unwind(AssertUnwindSafe(|| {
             let flushed = meta::flushed(&*store.snapshot()).map_or(0, |flushed| flushed.tail.0);
-            if flushed > log.tail().0 {
-                return Err(format!(
-                    "the stored view is at batch {flushed}, and the log ends at {}: the log has lost batches",
-                    log.tail().0
-                ));
+            if let Some(witness) = witness::furthest(Some(&*store), &NoSnapshots, PARTITION, &boot) {
+                witness.judge(log).map_err(|error| format!("the stored view: {error}"))?;
             }
             self.watch.begin("catching up the stored view", log.tail().0);
             let (stored, report) = build(log, &store, &NoSnapshots, &boot)
@@ -266,6 +272,11 @@ impl Check<'_> {
         let io = |source| OpenError::Io { path: self.folder.dir().join("snapshots"), source };
         for seq in snapshots.newest_first().map_err(io)? {
             let name = snapshots.full_name(seq);
+            let lost = snapshots.witness(seq, PARTITION).and_then(|witness| witness.judge(log).err());
+            if let Some(error) = lost {
+                self.bad(format!("{name}: {error}"));
+                continue;
+            }
             let store = self.folder.open_aside(COMPARED)?;
             let only = Only { snapshots: &snapshots, seq, error: RefCell::new(None) };
             self.watch.begin("verifying a snapshot", log.tail().0);
@@ -341,7 +352,7 @@ impl Snapshots for Only<'_> {
             if fits(header.flushed.tail) {
                 Ok(header.flushed)
             } else {
-                Err("it is not of this log".to_owned())
+                Err("it is of another partition, or the log cannot be read there".to_owned())
             }
         };
         match load() {
@@ -352,5 +363,10 @@ impl Snapshots for Only<'_> {
                 Ok(None)
             }
         }
+    }
+
+    /// The log has been compared with it already.
+    fn witnesses(&self, _: PartitionId) -> Vec<Witness> {
+        Vec::new()
     }
 }

@@ -348,6 +348,8 @@ impl Server {
         let (bytes, seconds) = (Some(&Unit::Bytes), Some(&Unit::Seconds));
         let verified = soundness.bytes_verified();
         counter(encoder, "scrub_verified", "Bytes of older segments found as written", bytes, verified)?;
+        let free = soundness.free_bytes() as i64;
+        gauge(encoder, "data_free", "Room on the disk of the data folder", bytes, free)?;
         let completed = soundness.completed() as i64;
         let help = "When all older segments had been looked at the last time, 0 if not yet";
         gauge(encoder, "scrub_completed_timestamp", help, seconds, completed)?;

@@ -1,4 +1,5 @@
-//! The thread that writes a snapshot of the view from time to time, so that a start has little to replay.
+//! The thread that writes a snapshot of the view from time to time, so that a start has little to replay, and looks
+//! how much room is left on the disk.
 
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -6,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use maitred_booking::Booking;
+use maitred_booking::soundness::Soundness;
 use maitred_engine::Engine;
 use maitred_storage::disk::RealDisk;
 use maitred_storage::snapshots::{Schedule, SnapshotFolder};
@@ -26,11 +28,20 @@ impl Snapshotter {
         engine: Engine<Booking>,
         snapshots: SnapshotFolder<RealDisk>,
         mut schedule: Schedule,
+        soundness: Soundness,
     ) -> Self {
         let (stop, stopped) = channel();
+        let look = move |snapshots: &SnapshotFolder<RealDisk>| {
+            // A disk that cannot say is as it was.
+            if let Ok(bytes) = snapshots.free_bytes() {
+                soundness.set_free_bytes(bytes);
+            }
+        };
+        look(&snapshots);
         let run = move || {
             let mut seen = 0;
             loop {
+                look(&snapshots);
                 let going_on = stopped.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout);
                 let log_bytes = engine.counters().log_bytes.load(Ordering::Relaxed);
                 schedule.grow(log_bytes - seen);

@@ -8,10 +8,12 @@
 //! - a name is durable once [`Disk::sync_dir`] returned `Ok` after the call that made it;
 //! - a sector ([`SECTOR_BYTES`]) is written whole or not at all. Larger writes may be torn at sectors.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
+
+use crate::private;
 
 /// The largest unit that a disk writes whole or not at all.
 pub const SECTOR_BYTES: usize = 512;
@@ -129,11 +131,16 @@ impl Disk for RealDisk {
     type File = File;
 
     fn create(&self, name: &str) -> io::Result<File> {
-        OpenOptions::new().read(true).write(true).create_new(true).open(self.path(name))
+        private::file().read(true).write(true).create_new(true).open(self.path(name))
     }
 
     fn open(&self, name: &str) -> io::Result<File> {
-        OpenOptions::new().read(true).write(true).open(self.path(name))
+        let path = self.path(name);
+        match OpenOptions::new().read(true).write(true).open(&path) {
+            // Whoever only looks can do so there too; a write says what is wrong.
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => File::open(&path),
+            opened => opened,
+        }
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
@@ -205,7 +212,7 @@ fn create_durably(folder: &Path) -> io::Result<()> {
     }
     let parent = folder.parent().ok_or(io::ErrorKind::NotFound)?;
     create_durably(parent)?;
-    match std::fs::create_dir(folder) {
+    match DirBuilder::new().mode(private::FOLDER_MODE).create(folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }

@@ -8,6 +8,7 @@ pub mod log_file;
 pub mod log_memory;
 pub mod open;
 mod placement;
+mod private;
 pub mod snapshots;
 pub mod untouched;
 pub mod view_lmdb;

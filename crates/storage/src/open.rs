@@ -5,36 +5,46 @@
 //!   DIR/log/         the log's segments: the truth
 //!   DIR/view/        the view's store: disposable
 //!   DIR/snapshots/   durable copies of the view: disposable
-//!   DIR/keys/        secrets of this folder, mode 0600
+//!   DIR/keys/        secrets of this folder
 //! ```
+//!
+//! Invariants:
+//! - What is made here is readable to its owner alone.
+//! - A view's store is only deleted when the log has been judged (see `maitred_engine::witness`).
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use maitred_engine::log::{Log, LogError};
+use maitred_engine::log::{Log, LogError, Tail};
 use maitred_engine::store::{Store, StoreError};
 use rustix::fs::{FlockOperation, flock};
 
-use crate::disk::RealDisk;
+use crate::disk::{RealDisk, is_full};
 use crate::log_file::{FileLog, Options, Preparation, Preparer, Report};
+use crate::private;
 use crate::view_lmdb::{self, LmdbOptions, LmdbStore};
 
 /// How long the keeper sleeps while the next segment is ready.
 const KEEPER_PAUSE: Duration = Duration::from_millis(50);
 /// How long it sleeps on a disk that is nearly full.
 const KEEPER_PAUSE_FULL: Duration = Duration::from_secs(1);
+/// How deep a data folder's files lie in it.
+const LEVELS: u32 = 2;
 
 /// A data folder in use by this process, and by no other.
 #[derive(Debug)]
 pub struct DataFolder {
     dir: PathBuf,
-    _lock: File,
+    /// Where stores stand aside: the folder itself, if it can be written.
+    aside: PathBuf,
+    /// `None` on a file system that nobody can write, where there is no lock.
+    _lock: Option<File>,
 }
 
 /// Why a data folder cannot be used.
@@ -84,23 +94,41 @@ impl DataFolder {
             let path = path.to_owned();
             move |source| OpenError::Io { path, source }
         };
-        fs::create_dir_all(dir).map_err(io(dir))?;
+        private::make_folder(dir).map_err(io(dir))?;
         let path = dir.join("lock");
-        let mut lock = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(io(&path))?;
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-            let mut holder = String::new();
-            let _ = lock.read_to_string(&mut holder); // only for the message
-            let holder = if holder.trim().is_empty() { "(unknown)".into() } else { holder.trim().to_owned() };
-            return Err(OpenError::InUse { dir: dir.to_owned(), holder });
-        }
+        let mut options = private::file();
+        let options = options.read(true).write(true).create(true).truncate(false);
+        let mut lock = options.open(&path).map_err(io(&path))?;
+        take_lock(dir, &mut lock)?;
         lock.set_len(0).and_then(|()| write!(lock, "{}", std::process::id())).map_err(io(&path))?;
-        Ok(DataFolder { dir: dir.to_owned(), _lock: lock })
+        Ok(DataFolder { dir: dir.to_owned(), aside: dir.to_owned(), _lock: Some(lock) })
+    }
+
+    /// Takes the folder `dir` to look at it. On a file system that can only be read, such as a snapshot of a volume,
+    /// stores stand aside in the system's folder for temporary files.
+    ///
+    /// # Errors
+    /// As [`DataFolder::take`].
+    pub fn look(dir: &Path) -> Result<Self, OpenError> {
+        match Self::take(dir) {
+            Err(OpenError::Io { source, .. }) if source.kind() == io::ErrorKind::ReadOnlyFilesystem => {}
+            taken => return taken,
+        }
+        // The file system may be writable elsewhere; a folder that never had a server has no lock.
+        let mut lock = File::open(dir.join("lock")).ok();
+        if let Some(lock) = &mut lock {
+            take_lock(dir, lock)?;
+        }
+        let aside = std::env::temp_dir().join(format!("maitred-aside-{}", std::process::id()));
+        Ok(DataFolder { dir: dir.to_owned(), aside, _lock: lock })
+    }
+
+    /// Takes from others than the owner what they may do with the folder and all of its files: folders of earlier
+    /// builds were open to every reader. Where that is refused, one line of warning says so.
+    pub fn tighten(&self) {
+        if let Err(error) = private::tighten(&self.dir, LEVELS) {
+            tracing::warn!(error = %error, "the data folder's permissions cannot be tightened");
+        }
     }
 
     /// The folder.
@@ -129,27 +157,58 @@ impl DataFolder {
         RealDisk::new(&path).map_err(|source| OpenError::Io { path, source })
     }
 
-    /// Opens the log that `options` name.
+    /// Opens the log that `options` name, if `judge` lets its end pass.
     ///
     /// # Errors
-    /// [`OpenError::Log`]; see [`FileLog::open`].
-    pub fn open_log(&self, options: Options) -> Result<OpenLog, OpenError> {
-        let opened = FileLog::open(self.log_disk()?, options)?;
+    /// [`OpenError::Log`]; see [`FileLog::open_if`].
+    pub fn open_log(
+        &self,
+        options: Options,
+        judge: impl FnOnce(Tail) -> Result<(), LogError>,
+    ) -> Result<OpenLog, OpenError> {
+        let opened = FileLog::open_if(self.log_disk()?, options, judge)?;
         let preparer = opened.log.preparer();
         Ok(OpenLog { log: Box::new(opened.log), report: opened.report, preparer })
     }
 
-    /// Opens the view's store. One that was written during another boot of the machine is deleted unread:
-    /// a power cut may have left it in any state, and it is not synced.
+    /// Opens the view's store as an earlier process left it. `None` if there is none, or none that can be used: one
+    /// that was written during another boot of the machine is not read, since it is not synced, and a power cut may
+    /// have left it in any state.
     ///
     /// # Errors
     /// [`OpenError::Store`].
-    pub fn open_store(&self, boot: &[u8], options: LmdbOptions) -> Result<Arc<dyn Store>, OpenError> {
-        let (dir, marker) = (self.dir.join("view"), self.dir.join("view.boot"));
-        if !self.has_store_of(boot) {
-            LmdbStore::destroy(&dir)?;
-            fs::write(&marker, boot).map_err(|source| OpenError::Io { path: marker, source })?;
+    pub fn kept_store(&self, boot: &[u8], options: LmdbOptions) -> Result<Option<Arc<dyn Store>>, OpenError> {
+        let dir = self.dir.join("view");
+        if !self.has_store_of(boot) || !dir.join(view_lmdb::DATA_FILE).exists() {
+            return Ok(None);
         }
+        let damaged = match LmdbStore::open(&dir, options) {
+            Ok(store) => match catch_unwind(AssertUnwindSafe(|| look_into(&store))) {
+                Ok(()) => return Ok(Some(Arc::new(store))),
+                Err(_) => format!("{}: it cannot be read", dir.display()),
+            },
+            Err(StoreError::Damaged(what)) => what,
+            Err(error) => return Err(error.into()),
+        };
+        tracing::warn!(view.store = damaged, "the view's store is damaged; it is built anew, nothing is lost");
+        Ok(None)
+    }
+
+    /// Opens an empty store for the view. One that is there is deleted unread.
+    ///
+    /// # Errors
+    /// [`OpenError::Store`].
+    pub fn new_store(&self, boot: &[u8], options: LmdbOptions) -> Result<Arc<dyn Store>, OpenError> {
+        let (dir, marker) = (self.dir.join("view"), self.dir.join("view.boot"));
+        LmdbStore::destroy(&dir)?;
+        let write = || {
+            let mut file = private::file().write(true).create(true).truncate(true).open(&marker)?;
+            file.write_all(boot)
+        };
+        write().map_err(|source| match is_full(&source) {
+            true => OpenError::Store(StoreError::Full(format!("no room to build it in {}", dir.display()))),
+            false => OpenError::Io { path: marker.clone(), source },
+        })?;
         Ok(Arc::new(LmdbStore::open(&dir, options)?))
     }
 
@@ -178,7 +237,7 @@ impl DataFolder {
             return Ok(None);
         }
         LmdbStore::destroy(&dir)?;
-        fs::create_dir_all(&dir)
+        private::make_folder(&dir)
             .and_then(|()| fs::copy(&from, dir.join(view_lmdb::DATA_FILE)))
             .map_err(|source| OpenError::Io { path: dir.clone(), source })?;
         Ok(Some(Arc::new(LmdbStore::open(&dir, LmdbOptions::default())?)))
@@ -193,14 +252,18 @@ impl DataFolder {
         LmdbStore::destroy(&dir)?;
         match fs::remove_dir(&dir) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(OpenError::Io { path: dir, source })
+                return Err(OpenError::Io { path: dir, source });
             }
-            _ => Ok(()),
+            _ => {}
         }
+        if self.aside != self.dir {
+            let _ = fs::remove_dir(&self.aside); // another may stand there still
+        }
+        Ok(())
     }
 
     fn aside(&self, name: &str) -> PathBuf {
-        self.dir.join(format!("view.{name}"))
+        self.aside.join(format!("view.{name}"))
     }
 
     /// A secret of this folder: read, or made from `random` the first time.
@@ -210,11 +273,11 @@ impl DataFolder {
     pub fn secret(&self, name: &str, random: [u8; 32]) -> Result<[u8; 32], OpenError> {
         let path = self.dir.join("keys");
         let io = |source| OpenError::Io { path: path.join(name), source };
-        fs::create_dir_all(&path).map_err(io)?;
+        private::make_folder(&path).map_err(io)?;
         match fs::read(path.join(name)) {
             Ok(bytes) => bytes.try_into().map_err(|_| io(io::Error::other("the file must have 32 bytes"))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path.join(name));
+                let made = private::file().write(true).create_new(true).open(path.join(name));
                 made.and_then(|mut file| file.write_all(&random).and_then(|()| file.sync_all()))
                     .map_err(io)?;
                 Ok(random)
@@ -222,6 +285,22 @@ impl DataFolder {
             Err(error) => Err(io(error)),
         }
     }
+}
+
+fn take_lock(dir: &Path, lock: &mut File) -> Result<(), OpenError> {
+    if flock(&*lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+        return Ok(());
+    }
+    let mut holder = String::new();
+    let _ = lock.read_to_string(&mut holder); // only for the message
+    let holder = if holder.trim().is_empty() { "(unknown)".into() } else { holder.trim().to_owned() };
+    Err(OpenError::InUse { dir: dir.to_owned(), holder })
+}
+
+/// Reads along both edges of a store. Panics where a page of them is not one.
+fn look_into(store: &LmdbStore) {
+    let store = store.snapshot();
+    let _ = (store.first(&[], &[u8::MAX]), store.last(&[], &[u8::MAX]));
 }
 
 /// Names this boot of the machine.

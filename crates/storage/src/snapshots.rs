@@ -101,6 +101,14 @@ impl<D: Disk> SnapshotFolder<D> {
         self.disk.full_name(&name_of(seq))
     }
 
+    /// How many bytes may still be written to the disk.
+    ///
+    /// # Errors
+    /// Whatever the disk says.
+    pub fn free_bytes(&self) -> io::Result<u64> {
+        self.disk.free_bytes()
+    }
+
     /// Opens the snapshot of batch `seq`.
     ///
     /// # Errors

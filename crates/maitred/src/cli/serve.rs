@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use maitred_booking::app::Access;
 use maitred_booking::readiness::Readiness;
+use maitred_web::Problem;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tower::Layer as _;
@@ -62,7 +63,7 @@ impl Serve {
         let service = gate.guard().layer(router::with_limits(&app, &config.limits).0);
         let served = runtime.block_on(async {
             let mut signals = Signals::new()?;
-            app.ensure_default_tenant().await.map_err(|problem| Failure::unable(problem.detail()))?;
+            app.ensure_default_tenant().await.map_err(|problem| no_tenant(&problem, &config))?;
             let listener = socket.listen(BACKLOG)?;
             let address = listener.local_addr()?;
             if config.server.demo {
@@ -97,6 +98,19 @@ fn announce(node: &Node) {
         "{}",
         started.to_line()
     );
+}
+
+/// Why the first write to a new folder was refused.
+fn no_tenant(problem: &Problem, config: &Config) -> Failure {
+    if problem.code() != maitred_web::problem::DISK_FULL.code {
+        return Failure::unable(problem.detail());
+    }
+    let (segment, free) = (config.storage.segment_bytes, config.storage.free_bytes);
+    Failure::unable(format!(
+        "{}: too little room on the disk to begin here: a segment of the log takes {segment} bytes, and must leave \
+         {free}; make room, choose another folder with --data, or lower --free-bytes",
+        config.server.data.display()
+    ))
 }
 
 /// Takes the address, before anything that lasts. Connections are refused until it listens.

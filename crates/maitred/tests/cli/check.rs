@@ -11,7 +11,7 @@ use maitred_storage::view_lmdb::{LmdbOptions, LmdbStore};
 use crate::program::{Folder, Ran, Server, run};
 
 /// A folder with several segments, a view that is partly flushed, and snapshots.
-fn filled(folder: &Folder) -> PathBuf {
+pub(crate) fn filled(folder: &Folder) -> PathBuf {
     let data = folder.path("data");
     let server = Server::start(&data, &["--demo", "--snapshot-log-bytes", "65536"]);
     (0..300).for_each(|number| server.put(number, 1));
@@ -20,20 +20,20 @@ fn filled(folder: &Folder) -> PathBuf {
     data
 }
 
-fn check(data: &Path) -> Ran {
+pub(crate) fn check(data: &Path) -> Ran {
     run(&["check", "--data", &data.display().to_string()])
 }
 
 /// Asserts that it is red, and that one line names all of this.
 #[track_caller]
-fn problem(ran: &Ran, said: &[&str]) {
+pub(crate) fn problem(ran: &Ran, said: &[&str]) {
     assert_eq!(ran.status, 1, "{ran:?}");
     let mut problems = ran.stdout.lines().filter(|line| line.starts_with("PROBLEM"));
     assert!(problems.any(|line| said.iter().all(|said| line.contains(said))), "{said:?}: {}", ran.stdout);
 }
 
 /// The files of a folder with their contents, but for the lock.
-fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(crate) fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     for entry in std::fs::read_dir(folder).expect("a folder") {
         let path = entry.expect("an entry").path();
@@ -47,7 +47,7 @@ fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 /// The files in a folder with this ending, ascending.
-fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
     let mut files: Vec<_> = entries.filter(|path| path.to_string_lossy().ends_with(ending)).collect();
     files.sort();

@@ -4,6 +4,7 @@
 //! - A commit does not sync: after a power cut the file may hold anything. Whoever opens it compares the
 //!   boot id in it, and calls [`LmdbStore::destroy`] if the machine has been restarted since.
 //! - No `WRITE_MAP`: a full disk is then an error of `write`, not a fault on a page.
+//! - The table of readers, which LMDB does write through a map, has its room on the disk before that.
 //! - A snapshot keeps the pages of its moment, so one that is held for long makes the file grow.
 //!
 //! Next: `snapshot.rs` for reading; `write_back.rs` for how what was written reaches the disk.
@@ -14,6 +15,7 @@ mod write_back;
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    time::Instant,
 };
 
 use heed::{
@@ -21,8 +23,10 @@ use heed::{
     types::Bytes,
 };
 use maitred_engine::store::{Change, Store, StoreError, StoreSnapshot};
+use rustix::fs::{FallocateFlags, fallocate, statvfs};
 
 use self::{snapshot::LmdbSnapshot, write_back::WriteBack};
+use crate::{disk::is_full, private};
 
 /// The size up to which a store may grow: address space that is reserved, not memory or disk.
 pub const MAP_BYTES_DEFAULT: usize = 64 * 1024 * 1024 * 1024;
@@ -32,6 +36,13 @@ pub const SNAPSHOTS_MAX_DEFAULT: u32 = 4096;
 
 /// The name of the file that holds all of a store.
 pub const DATA_FILE: &str = "data.mdb";
+/// The name of the file of its table of readers.
+const READERS_FILE: &str = "lock.mdb";
+/// What LMDB has in there for each reader, and what it has besides, rounded up.
+const READER_BYTES: u64 = 64;
+const READERS_HEADER_BYTES: u64 = 4096;
+/// A write that a disk takes a part of is an I/O error to LMDB. With less free than this, the disk is full.
+const FULL_BYTES: u64 = 1024 * 1024;
 
 /// The database: the unnamed one, since there is no other.
 type Entries = Database<'static, Bytes, Bytes>;
@@ -65,16 +76,18 @@ impl LmdbStore {
     /// Opens the store in `dir`, which is made if it is not there.
     ///
     /// # Errors
-    /// [`StoreError::Failed`] when this process has it open already, when the file is not LMDB's, or when
-    /// the folder cannot be used.
+    /// [`StoreError::Damaged`] when the file is not LMDB's, [`StoreError::Full`] when there is no room for an empty
+    /// one, [`StoreError::Failed`] when this process has it open already, or when the folder cannot be used.
     pub fn open(dir: &Path, options: LmdbOptions) -> Result<Self, StoreError> {
         let context = |error: heed::Error| match error {
             heed::Error::EnvAlreadyOpened => {
                 StoreError::Failed(format!("{} is open already in this process", dir.display()))
             }
-            other => StoreError::Failed(format!("{}: {other}", dir.display())),
+            other => fault(dir, options, other),
         };
-        fs::create_dir_all(dir).map_err(|error| context(error.into()))?;
+        private::make_folder(dir)
+            .and_then(|()| reserve_readers(dir, options))
+            .map_err(|error| context(error.into()))?;
         let env = open_env(dir, options).map_err(context)?;
         let open_entries = || -> heed::Result<Entries> {
             let created = env.create_databases_and_commit(env.write_txn()?, |opener, txn| {
@@ -145,19 +158,46 @@ impl LmdbStore {
     }
 
     fn error(&self, error: heed::Error) -> StoreError {
-        let path = self.env.path().display();
-        match error {
-            heed::Error::Mdb(MdbError::MapFull) => StoreError::Full(format!(
-                "{path} has reached its {} bytes (map_bytes)",
-                self.options.map_bytes
-            )),
-            heed::Error::Io(error)
-                if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
-            {
-                StoreError::Full(format!("{path}: {error}"))
-            }
-            other => StoreError::Failed(format!("{path}: {other}")),
+        fault(self.env.path(), self.options, error)
+    }
+}
+
+/// What an error of the store in `dir` means.
+fn fault(dir: &Path, options: LmdbOptions, error: heed::Error) -> StoreError {
+    let path = dir.display();
+    match error {
+        heed::Error::Mdb(MdbError::MapFull) => {
+            StoreError::Full(format!("{path} has reached its {} bytes (map_bytes)", options.map_bytes))
         }
+        heed::Error::Mdb(
+            error @ (MdbError::Invalid
+            | MdbError::VersionMismatch
+            | MdbError::Corrupted
+            | MdbError::PageNotFound
+            | MdbError::Incompatible),
+        ) => StoreError::Damaged(format!("{path}: {error}")),
+        heed::Error::Io(error) if is_full(&error) => StoreError::Full(format!("{path}: {error}")),
+        heed::Error::Io(error)
+            if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) && is_disk_full(dir) =>
+        {
+            StoreError::Full(format!("{path}: no space left on device"))
+        }
+        other => StoreError::Failed(format!("{path}: {other}")),
+    }
+}
+
+fn is_disk_full(dir: &Path) -> bool {
+    statvfs(dir).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < FULL_BYTES)
+}
+
+/// Takes the room that the table of readers will need. It is written through a map: where the disk is full, that
+/// would be a signal rather than an error. Its length stays LMDB's.
+fn reserve_readers(dir: &Path, options: LmdbOptions) -> io::Result<()> {
+    let file = private::file().write(true).create(true).truncate(false).open(dir.join(READERS_FILE))?;
+    let bytes = u64::from(options.snapshots_max) * READER_BYTES + READERS_HEADER_BYTES;
+    match fallocate(&file, FallocateFlags::KEEP_SIZE, 0, bytes).map_err(io::Error::from) {
+        Err(error) if is_full(&error) => Err(error),
+        _ => Ok(()), // a file system that cannot do this is as good as it is
     }
 }
 
@@ -192,13 +232,13 @@ impl Store for LmdbStore {
     }
 
     fn ease(&self) {
-        self.write_back.start();
+        self.write_back.start(Instant::now());
     }
 }
 
 /// The files of a store.
 fn files(dir: &Path) -> [PathBuf; 2] {
-    [DATA_FILE, "lock.mdb"].map(|name| dir.join(name))
+    [DATA_FILE, READERS_FILE].map(|name| dir.join(name))
 }
 
 fn open_env(dir: &Path, options: LmdbOptions) -> heed::Result<Env<WithoutTls>> {
