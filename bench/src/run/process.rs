@@ -76,7 +76,8 @@ mod tests {
 
     #[test]
     fn a_device_is_found_by_its_numbers() {
-        let diskstats = "   7       0 loop0 1 0 2 0 3 0 4 0 0 0 0\n 254       0 vda 5 6 7 8 9 10 2048 12 0 13 14 0 0\n";
+        let diskstats =
+            "   7       0 loop0 1 0 2 0 3 0 4 0 0 0 0\n 254       0 vda 5 6 7 8 9 10 2048 12 0 13 14 0 0\n";
         assert_eq!(written_by(diskstats, (254, 0)), Some(2048 * 512));
         assert_eq!(written_by(diskstats, (7, 1)), None);
     }

@@ -47,9 +47,8 @@ pub fn furthest(
 
 fn of_store(store: &dyn Store, partition: PartitionId, boot: &[u8]) -> Option<Witness> {
     let store = store.snapshot();
-    let trusted = !boot.is_empty()
-        && meta::boot(&*store) == Some(boot)
-        && meta::partition(&*store) == Some(partition);
+    let trusted =
+        !boot.is_empty() && meta::boot(&*store) == Some(boot) && meta::partition(&*store) == Some(partition);
     let tail = meta::flushed(&*store).filter(|_| trusted)?.tail;
     Some(Witness { name: "the view's store (`view`)".to_owned(), tail })
 }

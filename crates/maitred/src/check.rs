@@ -214,7 +214,9 @@ impl Check<'_> {
                 return Ok(());
             }
             Err(OpenError::Store(StoreError::Damaged(what))) => {
-                self.bad(format!("the stored view: {what}. The log is right, and the next start builds it anew"));
+                self.bad(format!(
+                    "the stored view: {what}. The log is right, and the next start builds it anew"
+                ));
                 return self.folder.remove_aside(COMPARED);
             }
             Err(error) => return Err(error),

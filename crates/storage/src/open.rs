@@ -190,7 +190,10 @@ impl DataFolder {
             Err(StoreError::Damaged(what)) => what,
             Err(error) => return Err(error.into()),
         };
-        tracing::warn!(view.store = damaged, "the view's store is damaged; it is built anew, nothing is lost");
+        tracing::warn!(
+            view.store = damaged,
+            "the view's store is damaged; it is built anew, nothing is lost"
+        );
         Ok(None)
     }
 

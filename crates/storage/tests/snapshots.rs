@@ -91,6 +91,27 @@ fn one_that_does_not_fit_the_log_is_passed_over() {
 }
 
 #[test]
+fn each_bears_witness_of_its_batch_whatever_its_layout_and_even_if_its_entries_are_damaged() {
+    let folder = Folder::new("witness");
+    folder.snapshots().write(&view(5)).unwrap();
+    let later = SnapshotFolder::new(RealDisk::new(&folder.0).unwrap(), Schema(2));
+    later.write(&view(9)).unwrap();
+    let newest = folder.0.join(folder.files().pop().unwrap());
+    let mut bytes = std::fs::read(&newest).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(&newest, &bytes).unwrap();
+    let tails = |partition| -> Vec<_> {
+        folder.snapshots().witnesses(partition).into_iter().map(|witness| witness.tail).collect()
+    };
+    assert_eq!(tails(0), [(9, [9; 32]), (5, [5; 32])]);
+    assert_eq!(tails(1), [], "of another partition's log it says nothing");
+    bytes[20] ^= 1;
+    std::fs::write(&newest, &bytes).unwrap();
+    assert_eq!(tails(0), [(5, [5; 32])], "its header is damaged");
+}
+
+#[test]
 fn one_of_another_layout_is_passed_over() {
     let folder = Folder::new("layout");
     folder.snapshots().write(&view(5)).unwrap();

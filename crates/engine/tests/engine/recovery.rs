@@ -164,7 +164,10 @@ fn a_log_that_ends_before_a_snapshot_is_refused_in_any_boot() {
     for boot in [BOOT, b"a new boot"] {
         for store in [Map::default(), Map::clone(&lived().1)] {
             let what = refusal(store, boot, |_| Box::new(Ahead((31, [7; 32]))));
-            assert!(what.contains("but its snapshot was made of batches up to 31: batches 31 to 31"), "{what}");
+            assert!(
+                what.contains("but its snapshot was made of batches up to 31: batches 31 to 31"),
+                "{what}"
+            );
         }
         let what = refusal(Map::default(), boot, |_| Box::new(Ahead((30, [7; 32]))));
         assert!(what.contains("batch 30 of the log is not the one that its snapshot was made of"), "{what}");

@@ -74,7 +74,12 @@ fn requests_and_the_engine_are_counted() {
     ] {
         assert_eq!(sample(text, &name), Some(value), "{name} in\n{text}");
     }
-    for name in ["maitred_log_written_bytes_total", "maitred_append_seconds_total", "maitred_overlay_bytes", "maitred_data_free_bytes"] {
+    for name in [
+        "maitred_log_written_bytes_total",
+        "maitred_append_seconds_total",
+        "maitred_overlay_bytes",
+        "maitred_data_free_bytes",
+    ] {
         assert!(sample(text, name) > Some(0.0), "{name} in\n{text}");
     }
     if cfg!(target_os = "linux") {

@@ -2,7 +2,7 @@
 
 use maitred_engine::batch::Sealed;
 use maitred_engine::conformance::log::{batch_after, read_all, tail_after};
-use maitred_engine::log::{Appended, Log};
+use maitred_engine::log::{Appended, Log, LogError};
 use maitred_storage::disk::SECTOR_BYTES;
 use maitred_storage::log_file::verify::{segments, torn_files, verify_segment};
 use maitred_storage::log_file::{FileLog, Opened, Torn};
@@ -127,6 +127,23 @@ fn the_last_batch_is_whole_or_cut_for_every_choice_of_its_sectors() {
             assert_eq!(torn.bytes, (last_written * SECTOR_BYTES) as u64);
             assert_eq!(torn.kept_in, format!("log/{SEGMENT}.torn"));
             assert_eq!(found.bytes_of(&format!("{SEGMENT}.torn")), remains[..last_written * SECTOR_BYTES]);
+        }
+    }
+}
+
+#[test]
+fn a_torn_batch_that_somebody_misses_is_left_where_it_is() {
+    let (disk, before) = torn_in_the_last(3);
+    for loss in disk.losses() {
+        let found = disk.after_power_loss(&loss);
+        let contents = found.contents();
+        let judge = |(seq, _)| if seq < 3 { Err(LogError::DataLoss("batch 3".into())) } else { Ok(()) };
+        match FileLog::open_if(found.clone(), small(SEGMENT_BYTES), judge).map(|_| ()) {
+            Ok(()) => assert_eq!(keeps_promises(&found, &before).unwrap().promised.len(), 3),
+            Err(error) => {
+                assert_eq!(error, LogError::DataLoss("batch 3".into()));
+                assert_eq!(found.contents(), contents, "{loss:?}: something was changed");
+            }
         }
     }
 }
