@@ -27,7 +27,10 @@ fn loss(data: &Path, said: &[&str]) {
     start(data).fails(3, &["data loss: ", "Nothing was changed. "]).fails(3, said);
     let after = truth();
     let changed: Vec<_> = before.keys().filter(|path| before.get(*path) != after.get(*path)).collect();
-    assert!(changed.is_empty() && before.len() == after.len(), "a start that was refused has changed {changed:?}");
+    assert!(
+        changed.is_empty() && before.len() == after.len(),
+        "a start that was refused has changed {changed:?}"
+    );
 }
 
 fn move_away(data: &Path) {
