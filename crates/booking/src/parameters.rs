@@ -16,7 +16,7 @@ const _: () = assert!(IDEMPOTENCY_KEY_CHARS_MAX == 255 && SLUG_BYTES_MAX == 63);
 #[into_params(parameter_in = Path)]
 pub struct TenantPath {
     /// The tenant's slug.
-    #[param(min_length = 1, max_length = 63, pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "salon")]
+    #[param(min_length = 1, max_length = 63, pattern = "^[a-z0-9][a-z0-9-]{0,62}$", example = "demo")]
     pub tenant: String,
 }
 
@@ -34,7 +34,7 @@ pub struct IdempotencyHeader {
 #[into_params(parameter_in = Header)]
 pub struct IfMatchHeader {
     /// Only if the record is at one of these versions (`"v7"`), or exists (`*`); else 412.
-    #[param(rename = "If-Match", example = "\"v7\"")]
+    #[param(rename = "If-Match")]
     pub if_match: Option<String>,
 }
 
@@ -43,7 +43,7 @@ pub struct IfMatchHeader {
 #[into_params(parameter_in = Header)]
 pub struct IfNoneMatchHeader {
     /// Answer 304 if the record is at one of these versions (`"v7"`).
-    #[param(rename = "If-None-Match", example = "\"v7\"")]
+    #[param(rename = "If-None-Match")]
     pub if_none_match: Option<String>,
 }
 
@@ -52,6 +52,6 @@ pub struct IfNoneMatchHeader {
 #[into_params(parameter_in = Header)]
 pub struct PositionHeader {
     /// Answer from this point of the log or a later one: the `Maitred-Position` of an earlier answer.
-    #[param(rename = "Maitred-Position", pattern = r"^[0-9]+\.[0-9]+$", example = "0.42")]
+    #[param(rename = "Maitred-Position", pattern = r"^[0-9]+\.[0-9]+$")]
     pub maitred_position: Option<String>,
 }

@@ -41,7 +41,7 @@ pub enum DemoError {
     #[error("the demo data cannot be written: {0}")]
     Unavailable(#[from] Unavailable),
     /// A command was refused: somebody has used the demo tenant.
-    #[error("the demo data cannot be written: {0}")]
+    #[error("the demo data cannot be written: {0}; start without --demo, or with --data of an empty folder")]
     Refused(String),
     /// Today is no day of the calendar, or a day has no such hour.
     #[error("the demo data have no day: {0}")]

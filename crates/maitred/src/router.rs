@@ -66,7 +66,7 @@ pub fn with_limits(app: &App, limits: &Limits) -> (Router, utoipa::openapi::Open
         .allow(Customer, routes!(orders::list))
         .allow(Customer, routes!(orders::get))
         .allow(Customer, routes!(orders::versions))
-        .allow(Customer, routes!(orders::pay))
+        .allow(Staff, routes!(orders::pay))
         .allow(Customer, routes!(orders::cancel))
         // Accounts of users.
         .allow(Public, routes!(accounts::register))

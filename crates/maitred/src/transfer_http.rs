@@ -48,7 +48,8 @@ pub struct ExportQuery {
     as_of: Option<AsOf>,
 }
 
-/// All of a tenant but its keys, as lines of JSON: the profile, every version of every record, and an end.
+/// A tenant's appointments as lines of JSON: the profile, every version of every appointment, and an end. Keys, users,
+/// products, sales and orders are not among them.
 #[utoipa::path(
     get,
     path = "/v1/tenants/{tenant}/export",

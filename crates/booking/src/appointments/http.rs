@@ -188,7 +188,7 @@ fn outcome(outcome: crate::Outcome) -> Outcome {
 #[into_params(parameter_in = Header)]
 pub struct IfNoneMatchAnyHeader {
     /// `*`: only if there is no such appointment, not even a cancelled one; else 412.
-    #[param(rename = "If-None-Match", example = "*")]
+    #[param(rename = "If-None-Match")]
     pub if_none_match: Option<String>,
 }
 

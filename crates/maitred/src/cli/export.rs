@@ -28,8 +28,8 @@ Examples:
   maitred export --tenant salon --data ./maitred-data > salon.ndjson
   maitred export --tenant salon --url http://127.0.0.1:8080 --key mk_… --output salon.ndjson
 
-The lines are the tenant's profile, every version of every record in the order of the log, and an end. API keys are \
-not exported. An export that is imported and exported again is the same, byte by byte.")]
+The lines are the tenant's profile, every version of every appointment in the order of the log, and an end. API keys, \
+users, products, sales and orders are not among them. An export that is imported and exported again is the same, byte by byte.")]
 pub struct Export {
     /// Tenant
     #[arg(long, value_name = "SLUG")]

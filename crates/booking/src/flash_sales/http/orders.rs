@@ -378,7 +378,8 @@ fn answer(Accepted { outcome, position, replayed }: Accepted<Outcome>) -> Respon
     write_reply((order.version, OrderBody::from(order)), None, (position, replayed))
 }
 
-/// Record that the held piece of an order is paid. This server takes no money: it believes whoever says so.
+/// Record that the held piece of an order is paid. This server takes no money: the shop, or what takes its payments,
+/// says so.
 #[utoipa::path(
     post,
     path = "/v1/tenants/{tenant}/orders/{id}/pay",
