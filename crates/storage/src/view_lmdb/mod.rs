@@ -15,7 +15,6 @@ mod write_back;
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    time::Instant,
 };
 
 use heed::{
@@ -232,7 +231,7 @@ impl Store for LmdbStore {
     }
 
     fn ease(&self) {
-        self.write_back.start(Instant::now());
+        self.write_back.note();
     }
 }
 
