@@ -85,7 +85,7 @@ pub struct Page<T> {
 
 /// Makes and checks cursors, with the key of a data folder: a cursor outlives a restart, but not its folder.
 #[derive(Clone)]
-pub struct Cursors(blake3::Hasher);
+pub struct Cursors([u8; 32]);
 
 impl fmt::Debug for Cursors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -96,20 +96,24 @@ impl fmt::Debug for Cursors {
 impl Cursors {
     /// With a secret key.
     pub fn new(key: &[u8; 32]) -> Self {
-        let mut mac = blake3::Hasher::new_keyed(key);
-        mac.update(b"maitred cursor 2");
-        Cursors(mac)
+        Cursors(*key)
     }
 
     /// The cursors of one list: those of `route` (its pattern) in `tenant`.
     pub fn of(&self, route: &str, tenant: TenantNumber) -> ListCursors {
-        ListCursors(self.0.clone()).with(route.as_bytes()).with(&tenant.0.to_be_bytes())
+        let list = ListCursors { key: self.0, list: b"maitred cursor 2".to_vec() };
+        list.with(route.as_bytes()).with(&tenant.0.to_be_bytes())
     }
 }
 
-/// The cursors of one list, whose filters are part of what it is.
+/// The cursors of one list, whose filters are part of what it is. Nothing is hashed before there is a cursor: most lists
+/// have one page.
 #[derive(Clone)]
-pub struct ListCursors(blake3::Hasher);
+pub struct ListCursors {
+    key: [u8; 32],
+    /// What the list is, unambiguously.
+    list: Vec<u8>,
+}
 
 impl fmt::Debug for ListCursors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -128,12 +132,13 @@ impl ListCursors {
     }
 
     fn with(mut self, part: &[u8]) -> Self {
-        self.0.update(&(part.len() as u64).to_le_bytes()).update(part);
+        self.list.extend_from_slice(&(part.len() as u64).to_le_bytes());
+        self.list.extend_from_slice(part);
         self
     }
 
     fn mac(&self, place: &[u8]) -> [u8; MAC_BYTES] {
-        let hash = self.clone().with(place).0.finalize();
+        let hash = blake3::keyed_hash(&self.key, &self.clone().with(place).list);
         let (mac, _) = hash.as_bytes().split_first_chunk().expect("a BLAKE3 hash has 32 bytes");
         *mac
     }
