@@ -157,11 +157,11 @@ fn request(
         match parameter["in"].as_str() {
             // The tenants that the others use stay.
             Some("path") if method == "DELETE" && path == "/v1/tenants/{tenant}" => {
-                path = "/v1/tenants/spare".into()
+                path = "/v1/tenants/spare".into();
             }
             Some("path") => path = path.replace(&format!("{{{name}}}"), &percent_encoded(dice, &value)),
             Some("query") if dice.once_in(3) => {
-                query.push(format!("{name}={}", percent_encoded(dice, &value)))
+                query.push(format!("{name}={}", percent_encoded(dice, &value)));
             }
             Some("header") if dice.once_in(4) => headers.push((name, value.replace('\0', "x"))),
             _ => {}
