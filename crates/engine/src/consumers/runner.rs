@@ -161,13 +161,13 @@ impl<D: Bookkeeping> ConsumerRunner<D> {
         }
         let mut bytes = 0;
         while self.window.len() < WINDOW_MAX && bytes < READ_BYTES {
-            let next =
-                if self.scanned.ordinal == Ordinal::MAX { self.scanned.seq + 1 } else { self.scanned.seq };
+            let ChangeId { seq, ordinal } = self.scanned;
+            // The first batch is number 1, and `(0, 0)` stands before it.
+            let next = if ordinal == Ordinal::MAX { seq + 1 } else { seq.max(1) };
             if next > view.seq() {
-                return false;
+                return false; // the log may have it already: it is read when it is published
             }
-            // The first batch has no number 0, and `(0, 0)` stands before it.
-            let batches = match self.log.read(next.max(1), READ_BYTES - bytes) {
+            let batches = match self.log.read(next, READ_BYTES - bytes) {
                 Ok(batches) => batches,
                 Err(error) => return self.cannot_read(&error, now),
             };

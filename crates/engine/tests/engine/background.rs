@@ -6,7 +6,7 @@ use std::time::Duration;
 use maitred_core::{Actor, ChangeId, Seq, TenantNumber, Timestamp};
 use maitred_engine::background::{Background, Machine, Round};
 use maitred_engine::batch::{GENESIS, Sealed};
-use maitred_engine::consumers::{ATTEMPTS_MAX, Bookkeeping, Consumer};
+use maitred_engine::consumers::{self, ATTEMPTS_MAX, Bookkeeping, Consumer, ConsumerRunner};
 use maitred_engine::engine::{Parts, Threads};
 use maitred_engine::log::{Appended, Log, LogError, LogReader, Tail};
 use maitred_engine::queue::Reply;
@@ -200,6 +200,25 @@ fn what_cannot_be_done_is_put_aside_and_the_rest_goes_on() {
     assert_eq!((facts, failures, parked), (4, 3 * u64::from(ATTEMPTS_MAX), 3));
     assert!(completion.done() >= 4);
     world.stop();
+}
+
+#[test]
+fn a_batch_that_is_in_the_log_before_it_is_published_is_left_to_a_later_step() {
+    let log = PlainLog::default();
+    let (engine, threads) = engine(&log, &Arc::default());
+    let before = engine.view();
+    assert_eq!(before.seq(), 0, "nothing has been published");
+    runtime().block_on(engine.submit(place(1, 1, None))).expect("it is decided").result.expect("it is placed");
+    assert_eq!(LogReader::tail(&log).0, 1);
+
+    let consumer = Arc::new(Completion(|_, order| panic!("{order} is not published")));
+    let (log, status) = (Arc::new(log) as _, Arc::new(consumers::Status::new("completion")));
+    let mut runner = ConsumerRunner::new(Arc::new(Orders), consumer, log, status, &before, 1);
+    let mut submit = |_: Envelope<Command>| panic!("there is nothing to do");
+    let (now, monotonic) = (None, Duration::ZERO);
+    let patience = runner.step(&mut Round { view: &before, now, monotonic, submit: &mut submit });
+    assert!(patience > Duration::ZERO);
+    threads.stop();
 }
 
 /// What a runner submits in one step. The answers are the test's to give.
