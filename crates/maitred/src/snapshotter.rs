@@ -15,6 +15,10 @@ use maitred_storage::snapshots::{Schedule, SnapshotFolder};
 /// How often the thread looks at how far the log has grown.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// The niceness of the thread: it gives way to the threads that answer. Not more than needed: while a snapshot is
+/// written the view's store keeps its old pages.
+const NICENESS: i32 = 5;
+
 /// The thread, running.
 #[derive(Debug)]
 pub struct Snapshotter {
@@ -39,6 +43,8 @@ impl Snapshotter {
         };
         look(&snapshots);
         let run = move || {
+            // Where it is not allowed, the thread competes with the others.
+            let _ = rustix::process::setpriority_process(None, NICENESS);
             let mut seen = 0;
             loop {
                 look(&snapshots);

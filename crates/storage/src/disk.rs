@@ -96,6 +96,10 @@ pub trait DiskFile: Send + Sync + 'static {
     /// system may have marked the pages clean without having written them.
     fn sync_data(&self) -> io::Result<()>;
 
+    /// Has the system give what it has of these bytes to the disk, and waits until it has. It makes nothing durable:
+    /// it leaves less to a later sync, and less for another file's sync to wait behind.
+    fn write_back(&self, _offset: u64, _bytes: u64) {}
+
     /// Forgets what memory holds of this file beyond what was synced, so that reads show what the disk
     /// itself has. Only called after a successful [`DiskFile::sync_data`].
     ///
@@ -192,6 +196,23 @@ impl DiskFile for File {
 
     fn sync_data(&self) -> io::Result<()> {
         File::sync_data(self)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn write_back(&self, offset: u64, bytes: u64) {
+        use std::os::fd::AsRawFd;
+
+        #[expect(unsafe_code, reason = "neither std nor rustix has this call")]
+        // SAFETY: The signature is that of glibc and musl, which std links. The call takes numbers only, so no argument
+        // can make it unsound.
+        unsafe extern "C" {
+            safe fn sync_file_range(fd: i32, offset: i64, bytes: i64, flags: u32) -> i32;
+        }
+        /// `SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER` of `<fcntl.h>`.
+        const WRITE_AND_WAIT: u32 = 1 | 2 | 4;
+
+        // What cannot be written now is written later; a sync says what is wrong.
+        let _ = sync_file_range(self.as_raw_fd(), offset as i64, bytes as i64, WRITE_AND_WAIT);
     }
 
     #[cfg(target_os = "linux")]

@@ -205,7 +205,8 @@ fn name_of(seq: Seq) -> String {
     format!("{seq:020}{ENDING}")
 }
 
-/// Writes a file from front to back.
+/// Writes a file from front to back, and has each piece on its way to the disk before the next: half a gigabyte that
+/// is synced at once would stop the log's syncs for so long.
 struct Writer<'a, F> {
     file: &'a F,
     buffer: Vec<u8>,
@@ -223,6 +224,7 @@ impl<F: DiskFile> io::Write for Writer<'_, F> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.file.write_at(&self.buffer, self.offset)?;
+        self.file.write_back(self.offset, self.buffer.len() as u64);
         self.offset += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())

@@ -51,8 +51,9 @@ const COMMAND_BYTES: usize = 256;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// And this often while something is under way: a refusal comes without a batch.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
-/// Between two steps there is at least this, however many batches are published.
-const PAUSE: Duration = Duration::from_millis(1);
+/// Between two steps there is at least this, however many batches are published: a server in a rush publishes
+/// thousands a second.
+const PAUSE: Duration = Duration::from_millis(5);
 /// The waits before another try.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(10);

@@ -2,10 +2,8 @@
 //!
 //! Commits leave pages in the kernel's cache. Left to itself, the kernel writes them all at once half a minute later,
 //! and whoever syncs another file then, the log, waits behind them: 0.4 to 0.7 s were seen. So a thread goes through
-//! the file every few seconds and has one slice after the other written, each when the one before is
-//! done: a sync of the log, which also empties the disk's own cache, then waits behind a few slices at most. It needs no
-//! sync of the file system's journal. (A pause of 5 ms behind each slice made every sync a little slower, and helped no
-//! percentile.)
+//! the file slice by slice, round and round, as evenly as it can: a sync of the log, which also empties the disk's own
+//! cache, then waits behind a slice or two. It needs no sync of the file system's journal.
 //!
 //! Not after each transaction: the pages of a view are written again and again, and what is written again before it is
 //! on the disk goes there once.
@@ -13,13 +11,14 @@
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// From the beginning of one pass through the file to that of the next: the kernel's own period of looking for what
-/// to write.
-const WRITE_BACK_EVERY: Duration = Duration::from_secs(5);
+use crate::disk::DiskFile;
+
+/// How long a pass through the file takes: the kernel's own period of looking for what to write.
+const PASS: Duration = Duration::from_secs(5);
 /// How much of the file is on its way to the disk at once.
 const SLICE_BYTES: u64 = 1 << 20;
 
@@ -57,54 +56,27 @@ impl Drop for WriteBack {
         self.ends.store(true, Ordering::Relaxed);
         self.written = None;
         if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
             let _ = thread.join(); // it has nothing that could panic
         }
     }
 }
 
 fn run(file: &File, told: &Receiver<()>, ends: &AtomicBool) {
-    let mut written = false;
-    while written || told.recv().is_ok() {
-        let next = Instant::now() + WRITE_BACK_EVERY;
+    while told.recv().is_ok() {
+        let begun = Instant::now();
         let bytes = file.metadata().map_or(0, |metadata| metadata.len());
-        for offset in (0..bytes).step_by(SLICE_BYTES as usize) {
+        let slices = u32::try_from(bytes.div_ceil(SLICE_BYTES)).unwrap_or(u32::MAX).max(1);
+        for slice in 0..slices {
+            thread::park_timeout((begun + PASS / slices * slice).saturating_duration_since(Instant::now()));
             if ends.load(Ordering::Relaxed) {
                 return;
             }
-            write_slice(file, offset);
+            file.write_back(u64::from(slice) * SLICE_BYTES, SLICE_BYTES);
         }
-        written = false;
-        loop {
-            match told.recv_timeout(next.saturating_duration_since(Instant::now())) {
-                Ok(()) => written = true,
-                Err(RecvTimeoutError::Timeout) => break,
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
-        }
+        thread::park_timeout((begun + PASS).saturating_duration_since(Instant::now()));
     }
 }
-
-/// Has the kernel write what it has of a slice, and waits until that is on the disk.
-#[cfg(target_os = "linux")]
-fn write_slice(file: &File, offset: u64) {
-    use std::os::fd::AsRawFd;
-
-    #[expect(unsafe_code, reason = "neither std nor rustix has this call")]
-    // SAFETY: The signature is that of glibc and musl, which std links. The call takes numbers only, so no argument can
-    // make it unsound.
-    unsafe extern "C" {
-        safe fn sync_file_range(fd: i32, offset: i64, bytes: i64, flags: u32) -> i32;
-    }
-    /// `SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER` of `<fcntl.h>`.
-    const WRITE_AND_WAIT: u32 = 1 | 2 | 4;
-
-    // What cannot be written now is written by the kernel later, and a failing disk fails the log first.
-    let _ = sync_file_range(file.as_raw_fd(), offset as i64, SLICE_BYTES as i64, WRITE_AND_WAIT);
-}
-
-/// Leaves it to the kernel.
-#[cfg(not(target_os = "linux"))]
-fn write_slice(_: &File, _: u64) {}
 
 #[cfg(test)]
 mod tests {
@@ -121,7 +93,7 @@ mod tests {
         thread::sleep(Duration::from_millis(50)); // it is in its pause now, or writes still
         let begin = Instant::now();
         drop(write_back);
-        assert!(begin.elapsed() < WRITE_BACK_EVERY / 2, "took {:?}", begin.elapsed());
+        assert!(begin.elapsed() < PASS / 2, "took {:?}", begin.elapsed());
         std::fs::remove_file(path).unwrap();
     }
 }
