@@ -30,6 +30,8 @@ use crate::log_file::{FileLog, Options, Preparation, Preparer, Report};
 use crate::private;
 use crate::view_lmdb::{self, LmdbOptions, LmdbStore};
 
+/// How long the keeper sleeps behind each piece of the next segment: the log's own syncs wait behind what it writes.
+const KEEPER_PAUSE_STEP: Duration = Duration::from_millis(20);
 /// How long the keeper sleeps while the next segment is ready.
 const KEEPER_PAUSE: Duration = Duration::from_millis(50);
 /// How long it sleeps on a disk that is nearly full.
@@ -327,7 +329,7 @@ impl Keeper {
         let run = move || {
             while !stopped.load(Ordering::Relaxed) {
                 match preparer.step() {
-                    Ok(Preparation::Advanced) => {}
+                    Ok(Preparation::Advanced) => thread::sleep(KEEPER_PAUSE_STEP),
                     Ok(Preparation::Ready) => thread::sleep(KEEPER_PAUSE),
                     Ok(Preparation::NearlyFull) => thread::sleep(KEEPER_PAUSE_FULL),
                     Err(error @ LogError::Broken(_)) => return on_broken(&error),

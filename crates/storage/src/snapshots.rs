@@ -6,6 +6,8 @@
 //! - A snapshot is disposable. One that cannot be read is passed over, and nothing is lost but time.
 
 use std::io;
+use std::thread;
+use std::time::Duration;
 
 use maitred_core::{PartitionId, Seq};
 use maitred_engine::View;
@@ -25,6 +27,9 @@ pub const SNAPSHOT_LOG_BYTES: u64 = 256 * 1024 * 1024;
 pub const SNAPSHOTS_KEPT: usize = 2;
 /// How much is written to the disk, or read from it, at a time.
 const BUFFER_BYTES: usize = 1024 * 1024;
+/// How long to wait behind each piece that is written: the log's syncs wait behind it. Not longer than needed: while a
+/// snapshot is written, the view's store keeps its old pages, and grows.
+const PIECE_PAUSE: Duration = Duration::from_millis(4);
 
 const ENDING: &str = ".snapshot";
 const UNFINISHED: &str = "next.snapshot.new";
@@ -218,6 +223,7 @@ impl<F: DiskFile> io::Write for Writer<'_, F> {
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() >= BUFFER_BYTES {
             self.flush()?;
+            thread::sleep(PIECE_PAUSE);
         }
         Ok(bytes.len())
     }
