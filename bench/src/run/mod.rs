@@ -4,6 +4,7 @@
 //! Rounds alternate which is first, so that a machine that slows down burdens both. What is measured is in
 //! [`parts`].
 
+mod backlog;
 mod load;
 mod parts;
 mod process;
@@ -72,6 +73,8 @@ pub(crate) struct Sizes {
     /// Upserts of a burst: their changes fit into the server's memory of what it has not written yet.
     burst_requests: u64,
     seconds: u64,
+    /// Time for which upserts arrive on time.
+    on_time_seconds: u64,
     sustained_seconds: u64,
     /// Time at the beginning of each load that is not measured. Little, for a burst is short.
     warm_up_seconds: f64,
@@ -91,6 +94,7 @@ impl Sizes {
             records: 1_000_000,
             burst_requests: 100_000,
             seconds: 5,
+            on_time_seconds: 40,
             sustained_seconds: 120,
             warm_up_seconds: 0.1,
             connections: vec![16, 64, 256, 1000],
@@ -106,6 +110,7 @@ impl Sizes {
             records: 20_000,
             burst_requests: 5_000,
             seconds: 1,
+            on_time_seconds: 1,
             sustained_seconds: 2,
             warm_up_seconds: 0.0,
             connections: vec![16, 64],
@@ -194,8 +199,12 @@ impl Run {
             format!("server: `{}`", self.server),
             format!("{} appointments preloaded on 1000 resources; new ones behind them", sizes.records),
             format!(
-                "bursts of {} upserts; other closed loops {} s, sustained {} s; medians of {} rounds",
-                sizes.burst_requests, sizes.seconds, sizes.sustained_seconds, sizes.rounds
+                "bursts of {} upserts, then on time for {} s; other loops {} s, sustained {} s; medians of {} rounds",
+                sizes.burst_requests,
+                sizes.on_time_seconds,
+                sizes.seconds,
+                sizes.sustained_seconds,
+                sizes.rounds
             ),
             "durable: the server answers an upsert once its batch is on disk (fdatasync)".to_owned(),
             "CPU, and the bytes that the data's device wrote, are counted until the server rests behind a load"

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use super::backlog::{self, Backlog};
 use super::load::{Aftermath, median};
 use super::results::Comparison;
 use super::server::Server;
@@ -17,10 +18,13 @@ const LATENCY_GROWTH_MAX: f64 = 1.1;
 /// The slowest of a hundred answers, in milliseconds, at the most connections.
 const P99_MILLIS_MAX: f64 = 500.0;
 
+/// After so long a sustained load's overlay is as large as it is going to be.
+const OVERLAY_SETTLED_SECONDS: usize = 10;
+
 /// A part of the benchmarks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Part {
-    /// Upserts as fast as answers come, few enough to fit into memory; then at half of that rate on time
+    /// Upserts as fast as answers come, few enough to fit into memory; then at half of that rate on time, for longer
     Burst,
     /// Upserts as fast as answers come, for minutes
     Sustained,
@@ -67,7 +71,9 @@ fn burst(bench: &mut Bench) -> Result<(), BenchError> {
         let closed = Load { mix: "upsert", connections, extent, rate: None, keys: "uniform" };
         let fastest = bench.compare("burst", "upsert", &closed)?;
         let half = per_second(&fastest) / 2.0;
-        let on_time = Load { rate: Some((half as u64).max(1)), ..closed };
+        // Longer than a burst: what happens behind the answers now and then is to be in it.
+        let extent = Extent::Seconds(bench.sizes.on_time_seconds);
+        let on_time = Load { rate: Some((half as u64).max(1)), extent, ..closed };
         bench.compare("burst", "upsert at half the rate", &on_time)?;
     }
     Ok(())
@@ -81,7 +87,19 @@ fn sustained(bench: &mut Bench) -> Result<(), BenchError> {
         // The yardstick does not tire: a short look at it is enough.
         let short = Load { extent: Extent::Seconds(bench.sizes.seconds), ..load.clone() };
         let ceiling = vec![bench.load_ceiling(&short)?];
-        let server = vec![bench.load_server(&load, Aftermath::Counts)?];
+        let backlog = Backlog::watch(bench.server()?.address());
+        let server = bench.load_server(&load, Aftermath::Counts);
+        let mut seen = backlog.stop();
+        seen.truncate(bench.sizes.sustained_seconds as usize); // the server's rest is no load
+        let server = vec![server?];
+        if let Some(growth) = backlog::growth(&seen, OVERLAY_SETTLED_SECONDS) {
+            let largest = seen.iter().max().map_or(0.0, |bytes| *bytes as f64 / 1e6);
+            bench.figure(format!("largest overlay, {keys} keys"), largest, "MB");
+            let name = format!(
+                "overlay at the end by that after {OVERLAY_SETTLED_SECONDS} s, {keys} keys, at most 1"
+            );
+            bench.target(name, growth, growth <= 1.0);
+        }
         let case = format!("upsert, {keys}");
         let comparison = Comparison { part: "sustained", case, connections, rate: None, ceiling, server };
         bench.results.comparisons.push(comparison);

@@ -70,6 +70,11 @@ impl Server {
         format!("http://{}", self.address)
     }
 
+    /// The address behind [`Server::url`].
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// What it has taken and holds.
     pub(crate) fn reading(&self) -> Result<Reading, BenchError> {
         process::read(self.child.id(), &self.folder)

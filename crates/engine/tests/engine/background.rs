@@ -208,7 +208,11 @@ fn a_batch_that_is_in_the_log_before_it_is_published_is_left_to_a_later_step() {
     let (engine, threads) = engine(&log, &Arc::default());
     let before = engine.view();
     assert_eq!(before.seq(), 0, "nothing has been published");
-    runtime().block_on(engine.submit(place(1, 1, None))).expect("it is decided").result.expect("it is placed");
+    runtime()
+        .block_on(engine.submit(place(1, 1, None)))
+        .expect("it is decided")
+        .result
+        .expect("it is placed");
     assert_eq!(LogReader::tail(&log).0, 1);
 
     let consumer = Arc::new(Completion(|_, order| panic!("{order} is not published")));
