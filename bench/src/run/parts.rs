@@ -84,9 +84,7 @@ fn sustained(bench: &mut Bench) -> Result<(), BenchError> {
     for keys in ["uniform", "clustered"] {
         let long = Extent::Seconds(bench.sizes.sustained_seconds);
         let load = Load { mix: "upsert", connections, extent: long, rate: None, keys };
-        // The yardstick does not tire: a short look at it is enough.
-        let short = Load { extent: Extent::Seconds(bench.sizes.seconds), ..load.clone() };
-        let ceiling = vec![bench.load_ceiling(&short)?];
+        let ceiling = vec![bench.load_ceiling(&load)?];
         let backlog = Backlog::watch(bench.server()?.address());
         let server = bench.load_server(&load, Aftermath::Counts);
         let mut seen = backlog.stop();
