@@ -33,6 +33,11 @@ impl Failure {
         Failure { status: 3, message: message.to_string() }
     }
 
+    /// The sentence.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Says it, and gives the status.
     pub fn report(&self) -> ExitCode {
         eprintln!("maitred: {}", self.message);

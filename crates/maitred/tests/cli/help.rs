@@ -17,6 +17,7 @@ fn every_command_has_examples_in_its_help() {
         &["clock", "confirm"],
         &["openapi"],
         &["load", "appointments"],
+        &["load", "flash-sale"],
         &["completions"],
     ] {
         let help = run(&[command, &["--help"]].concat()).succeeds().stdout;

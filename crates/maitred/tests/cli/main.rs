@@ -8,6 +8,7 @@ mod guide;
 mod help;
 mod keys;
 mod load;
+mod load_flash_sale;
 mod loss;
 mod program;
 mod serve;

@@ -44,6 +44,21 @@ pub(super) fn sesami(answer: Answer<'_>) -> Outcome {
     }
 }
 
+/// The outcome of a try to buy.
+pub(super) fn purchase(answer: Answer<'_>) -> Outcome {
+    let code = || text_after(answer.body, b"\"code\":\"");
+    match answer.status {
+        201 => Outcome::Created,
+        409 => match code() {
+            Some(b"sold-out") => Outcome::SoldOut,
+            Some(b"buyer-limit-reached") => Outcome::BuyerLimitReached,
+            Some(b"sale-not-active") => Outcome::SaleNotActive,
+            _ => Outcome::Conflict,
+        },
+        status => Outcome::of_error_status(status),
+    }
+}
+
 /// The outcome of reading one record.
 pub(super) fn read(answer: Answer<'_>) -> Outcome {
     if answer.status == 200 { Outcome::Found } else { Outcome::of_error_status(answer.status) }
@@ -67,7 +82,7 @@ pub(super) fn number_after(body: &[u8], label: &[u8]) -> Option<u64> {
 }
 
 /// The text between the first `label` and the next quotation mark.
-fn text_after<'a>(body: &'a [u8], label: &[u8]) -> Option<&'a [u8]> {
+pub(super) fn text_after<'a>(body: &'a [u8], label: &[u8]) -> Option<&'a [u8]> {
     let rest = &body[find(body, label)?..];
     Some(&rest[..rest.iter().position(|byte| *byte == b'"')?])
 }
@@ -135,6 +150,22 @@ mod tests {
         assert_eq!(sesami(answer(200, r#"{"status":"ok"}"#)), Outcome::Created);
         assert_eq!(sesami(answer(200, r#"{"status":"ignored-stale"}"#)), Outcome::IgnoredStale);
         assert_eq!(sesami(answer(409, r#"{"status":"ok"}"#)), Outcome::Conflict);
+    }
+
+    #[test]
+    fn a_refused_purchase_is_told_by_its_code() {
+        let rows = [
+            (201, r#"{"id":"x","status":"pending"}"#, Outcome::Created),
+            (409, r#"{"status":409,"code":"sold-out"}"#, Outcome::SoldOut),
+            (409, r#"{"code":"buyer-limit-reached","buyer_limit":1}"#, Outcome::BuyerLimitReached),
+            (409, r#"{"code":"sale-not-active"}"#, Outcome::SaleNotActive),
+            (409, r#"{"code":"idempotency-key-reused"}"#, Outcome::Conflict),
+            (401, r#"{"code":"credentials-invalid"}"#, Outcome::Refused),
+            (503, r#"{"code":"sold-out"}"#, Outcome::Unavailable),
+        ];
+        for (status, body, outcome) in rows {
+            assert_eq!(purchase(answer(status, body)), outcome, "{status} {body}");
+        }
     }
 
     #[test]

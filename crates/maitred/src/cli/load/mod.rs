@@ -10,6 +10,7 @@ mod answer;
 mod appointments;
 mod client;
 mod display;
+mod flash_sale;
 mod generator;
 mod judge;
 mod mix;
@@ -28,6 +29,7 @@ use self::acknowledged::{Acknowledged, Verification};
 pub use self::appointments::Data;
 use self::appointments::{Appointments, BATCH_ITEMS_MAX};
 use self::display::Display;
+pub use self::flash_sale::{Buyers, LoadFlashSale, Mode};
 use self::generator::{Plan, Workload};
 pub use self::mix::{Kind, Mix};
 pub use self::records::KeyOrder;
@@ -70,6 +72,8 @@ impl LoadError {
 pub enum LoadCommand {
     /// Sends appointments and reads them, and reports latency and throughput
     Appointments(LoadAppointments),
+    /// Sells few pieces to many buyers at once, reports latency and throughput, and checks who got them
+    FlashSale(LoadFlashSale),
     /// Fills a tenant with appointments, in batches
     Preload(LoadPreload),
     /// Reads back every write that was acknowledged, and fails if one is missing or older
@@ -237,25 +241,32 @@ pub struct LoadVerify {
 ///
 /// The exit code is 0 if the run passed, 1 if it did not, 2 if it could not be made.
 pub fn run(command: &LoadCommand) -> ExitCode {
-    let (report, json) = match command {
-        LoadCommand::Appointments(options) => (appointments_report(options), options.pace.json),
-        LoadCommand::Preload(options) => (preload_report(options), options.json),
-        LoadCommand::Verify(options) => (verify_report(options), options.json),
+    let ended = match command {
+        LoadCommand::Appointments(options) => appointments_report(options)
+            .map(|report| tell(&report, &report.table(), report.passed(), options.pace.json)),
+        LoadCommand::FlashSale(options) => {
+            flash_sale::run(options).map(|sale| tell(&sale, &sale.table(), sale.passed(), options.json))
+        }
+        LoadCommand::Preload(options) => preload_report(options)
+            .map(|report| tell(&report, &report.table(), report.passed(), options.json)),
+        LoadCommand::Verify(options) => {
+            verify_report(options).map(|report| tell(&report, &report.table(), report.passed(), options.json))
+        }
     };
-    match report {
-        Ok(report) => {
-            if json {
-                println!("{}", serde_json::json!(report));
-            } else {
-                print!("{}", report.table());
-            }
-            ExitCode::from(u8::from(!report.passed()))
-        }
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(2)
-        }
+    ended.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::from(2)
+    })
+}
+
+/// Prints a report, and gives its exit code.
+fn tell(report: &impl serde::Serialize, table: &str, passed: bool, json: bool) -> ExitCode {
+    if json {
+        println!("{}", serde_json::json!(report));
+    } else {
+        print!("{table}");
     }
+    ExitCode::from(u8::from(!passed))
 }
 
 fn appointments_report(options: &LoadAppointments) -> Result<Report, LoadError> {

@@ -29,6 +29,8 @@ pub(super) struct Report {
     /// Outcomes a second: more than requests where one request is a batch.
     outcomes_per_second: f64,
     latency: Latency,
+    /// The same by class of status, such as `4xx`.
+    latency_by_class: BTreeMap<String, Latency>,
     /// How much of the latency passed before the request was sent: what the open loop makes visible.
     unsent: Latency,
     outcomes: BTreeMap<&'static str, u64>,
@@ -48,6 +50,7 @@ pub(super) struct Report {
 /// Microseconds.
 #[derive(Debug, Serialize)]
 struct Latency {
+    min: u64,
     mean: f64,
     p50: u64,
     p95: u64,
@@ -59,6 +62,7 @@ struct Latency {
 impl Latency {
     fn of(histogram: &Histogram<u64>) -> Self {
         Latency {
+            min: histogram.min(),
             mean: histogram.mean(),
             p50: histogram.value_at_quantile(0.5),
             p95: histogram.value_at_quantile(0.95),
@@ -90,6 +94,10 @@ impl Report {
             requests_per_second: per_second(requests),
             outcomes_per_second: per_second(ledger.measured.outcomes.total()),
             latency: Latency::of(&ledger.latency),
+            latency_by_class: {
+                let classes = ledger.latency_by_class.iter();
+                classes.map(|(class, latency)| (format!("{class}xx"), Latency::of(latency))).collect()
+            },
             unsent: Latency::of(&ledger.wait),
             outcomes: ledger.measured.outcomes.named(),
             requests_unsent: requests_unsent(plan, ledger.answers(), &ledger.failures),
@@ -101,6 +109,21 @@ impl Report {
             client_cpu_micros_per_request: cpu.filter(|_| requests > 0).map(per_request),
             problems,
         }
+    }
+
+    /// Answers, those of the warm-up included.
+    pub(super) fn requests(&self) -> u64 {
+        self.requests + self.requests_warm_up
+    }
+
+    /// Exchanges that got no answer.
+    pub(super) fn failures(&self) -> u64 {
+        self.failures.total()
+    }
+
+    /// Why the run failed; empty if it passed.
+    pub(super) fn problems(&self) -> &[String] {
+        &self.problems
     }
 
     /// Whether everything was as expected.
@@ -122,6 +145,11 @@ impl Report {
 
     /// The table, with a line per problem below.
     pub(super) fn table(&self) -> String {
+        self.table_with(Vec::new())
+    }
+
+    /// The table with further rows.
+    pub(super) fn table_with(&self, further: Vec<(&'static str, String)>) -> String {
         let pace = match self.rate {
             Some(rate) => format!("open loop, {rate} arrivals/s"),
             None => "closed loop".to_owned(),
@@ -135,6 +163,13 @@ impl Report {
             ),
             ("latency", latency_text(&self.latency)),
         ];
+        if self.latency_by_class.len() > 1 {
+            let classes = self.latency_by_class.iter();
+            rows.extend(
+                classes
+                    .map(|(class, latency)| ("  of a class", format!("{class}: {}", latency_text(latency)))),
+            );
+        }
         if self.rate.is_some() {
             rows.push(("before sending", latency_text(&self.unsent)));
         }
@@ -158,6 +193,7 @@ impl Report {
         if let Some(cpu) = self.client_cpu_micros_per_request {
             rows.push(("own CPU", format!("{cpu:.1} us/request")));
         }
+        rows.extend(further);
         let mut table = String::new();
         for (name, text) in rows {
             // Writing to a string cannot fail.
@@ -222,7 +258,9 @@ fn hint(outcome: Outcome) -> &'static str {
 fn latency_text(latency: &Latency) -> String {
     let millis = |micros: u64| micros as f64 / 1000.0;
     format!(
-        "p50 {:.3} ms, p95 {:.3} ms, p99 {:.3} ms, p99.9 {:.3} ms, max {:.3} ms",
+        "min {:.3} ms, mean {:.3} ms, p50 {:.3} ms, p95 {:.3} ms, p99 {:.3} ms, p99.9 {:.3} ms, max {:.3} ms",
+        millis(latency.min),
+        latency.mean / 1000.0,
         millis(latency.p50),
         millis(latency.p95),
         millis(latency.p99),

@@ -35,6 +35,12 @@ pub enum Outcome {
     Empty,
     /// 404.
     Missing,
+    /// 409: nothing is left of the sale.
+    SoldOut,
+    /// 409: the buyer has as many pieces as one may have.
+    BuyerLimitReached,
+    /// 409: the sale's window has not begun, or is over.
+    SaleNotActive,
     /// Another 4xx: the server takes the request for wrong.
     Refused,
     /// 429, 503 or 507: try again later.
@@ -47,7 +53,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// All of them, in the order of their numbers.
-    pub(super) const ALL: [Outcome; 11] = [
+    pub(super) const ALL: [Outcome; 14] = [
         Outcome::Created,
         Outcome::Updated,
         Outcome::IgnoredStale,
@@ -55,6 +61,9 @@ impl Outcome {
         Outcome::Found,
         Outcome::Empty,
         Outcome::Missing,
+        Outcome::SoldOut,
+        Outcome::BuyerLimitReached,
+        Outcome::SaleNotActive,
         Outcome::Refused,
         Outcome::Unavailable,
         Outcome::Failed,
@@ -71,6 +80,9 @@ impl Outcome {
             Outcome::Found => "found",
             Outcome::Empty => "empty",
             Outcome::Missing => "missing",
+            Outcome::SoldOut => "sold_out",
+            Outcome::BuyerLimitReached => "buyer_limit_reached",
+            Outcome::SaleNotActive => "sale_not_active",
             Outcome::Refused => "refused",
             Outcome::Unavailable => "unavailable",
             Outcome::Failed => "failed",
@@ -206,6 +218,8 @@ pub(super) struct Ledger {
     pub(super) reconnects: u64,
     /// Microseconds from the intended start to the complete answer.
     pub(super) latency: Histogram<u64>,
+    /// The same by the first digit of the status: a refusal may cost less than what it refuses.
+    pub(super) latency_by_class: BTreeMap<u16, Histogram<u64>>,
     /// Microseconds from the intended start to the sending: what the load tester itself adds, in an open loop.
     pub(super) wait: Histogram<u64>,
     /// When the last measured answer was complete.
@@ -220,6 +234,7 @@ impl Ledger {
             failures: Failures::default(),
             reconnects: 0,
             latency: latencies(),
+            latency_by_class: BTreeMap::new(),
             wait: latencies(),
             last_done: None,
         }
@@ -235,10 +250,16 @@ impl Ledger {
         counters.bytes_sent += answered.bytes_sent;
         counters.bytes_received += answered.bytes_received;
         if measured {
-            self.latency.saturating_record(micros(answered.done - answered.intended));
+            let latency = micros(answered.done - answered.intended);
+            self.latency.saturating_record(latency);
+            self.of_class(answered.status / 100).saturating_record(latency);
             self.wait.saturating_record(micros(answered.sent - answered.intended));
             self.last_done = self.last_done.max(Some(answered.done));
         }
+    }
+
+    fn of_class(&mut self, class: u16) -> &mut Histogram<u64> {
+        self.latency_by_class.entry(class).or_insert_with(latencies)
     }
 
     pub(super) fn merge(&mut self, other: &Ledger) {
@@ -249,6 +270,9 @@ impl Ledger {
         // Their bounds are the same, so adding cannot fail.
         let _ = self.latency.add(&other.latency);
         let _ = self.wait.add(&other.wait);
+        for (class, latency) in &other.latency_by_class {
+            let _ = self.of_class(*class).add(latency);
+        }
         self.last_done = self.last_done.max(other.last_done);
     }
 
@@ -304,6 +328,7 @@ mod tests {
         assert_eq!((ledger.warm_up.answers, ledger.measured.answers, ledger.answers()), (1, 1, 2));
         assert_eq!((ledger.latency.len(), ledger.latency.max()), (1, 500));
         assert_eq!(ledger.wait.max(), 300);
+        assert_eq!((ledger.latency_by_class.len(), ledger.latency_by_class[&2].max()), (1, 500));
         assert_eq!(ledger.measured.bytes_received, 20);
         assert_eq!(ledger.outcomes().count(Outcome::Failed), 1, "the warm-up is checked all the same");
         assert_eq!(ledger.last_done, Some(measured_from + Duration::from_micros(500)));
@@ -323,6 +348,7 @@ mod tests {
         assert_eq!(one.measured.statuses, BTreeMap::from([(200, 2)]));
         assert_eq!(one.measured.outcomes.named(), BTreeMap::from([("conflict", 1), ("created", 1)]));
         assert_eq!((one.latency.len(), one.latency.max(), one.latency.min()), (2, 200, 100));
+        assert_eq!(one.latency_by_class[&2].len(), 2);
         assert_eq!(
             (one.failures.timeout, one.failures.lost, one.failures.total(), one.reconnects),
             (1, 1, 2, 3)

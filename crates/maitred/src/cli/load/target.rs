@@ -50,6 +50,11 @@ impl Target {
         method: &'static str,
         path: &str,
     ) -> Result<RequestTemplate, LoadError> {
+        self.request(method, &format!("/v1/tenants/{}/{path}", self.slug()?))
+    }
+
+    /// The tenant, if it has the form of one.
+    pub(super) fn slug(&self) -> Result<&str, LoadError> {
         let slug = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if self.tenant.is_empty() || self.tenant.len() > 63 || !self.tenant.bytes().all(slug) {
             return Err(LoadError::Invalid(format!(
@@ -57,7 +62,7 @@ impl Target {
                 self.tenant
             )));
         }
-        self.request(method, &format!("/v1/tenants/{}/{path}", self.tenant))
+        Ok(&self.tenant)
     }
 
     /// A request to a path that begins with `path`.

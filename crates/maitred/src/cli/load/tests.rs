@@ -93,6 +93,7 @@ fn load(arguments: &str) -> Result<Report, LoadError> {
         LoadCommand::Appointments(options) => appointments_report(&options),
         LoadCommand::Preload(options) => preload_report(&options),
         LoadCommand::Verify(options) => verify_report(&options),
+        LoadCommand::FlashSale(options) => panic!("{options:?} has tests of its own"),
     }
 }
 
