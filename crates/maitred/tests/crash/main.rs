@@ -3,6 +3,8 @@
 //! Every test run does a few rounds; `CRASH_ROUNDS=100` does as many as it says. A kill proves recovery, not
 //! durability, since the system keeps what the process wrote: that is the simulation's part.
 
+mod flash_sales;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -21,7 +23,7 @@ const SLOTS: u64 = 20 * 288;
 
 #[test]
 fn nothing_acknowledged_is_lost_to_kill_9_under_load() {
-    let rounds = std::env::var("CRASH_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().expect("a number"));
+    let rounds = rounds();
     let dir = tempdir("crash");
     let acknowledged = Mutex::new(BTreeMap::new());
     let clock = AtomicU64::new(0);
@@ -53,6 +55,10 @@ fn nothing_acknowledged_is_lost_to_kill_9_under_load() {
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
     assert!(answers > rounds * 100, "only {answers} writes were acknowledged: that is no load");
     std::fs::remove_dir_all(&dir).expect("the folder is ours");
+}
+
+fn rounds() -> u64 {
+    std::env::var("CRASH_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().expect("a number"))
 }
 
 /// Puts appointments until the connection ends. Remembers, for each id, the newest acknowledged version.
