@@ -45,6 +45,21 @@ const CREATED: &str = concat!(r#"{"outcome":"created","appointment":"#, appointm
 const APPOINTMENT: &str = appointment!();
 const LIST: &str = concat!(r#"{"items":["#, appointment!(), r#"],"next_cursor":null}"#);
 
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The sale that is sold out; all others are not.
+const SALE_SOLD_OUT: &str = "00000000-0000-0000-0000-000000000000";
+const ORDER: &str = concat!(
+    r#"{"id":"01a1fdfc-4649-74d4-9be1-4173b2d98c66","sale_id":"550e8400-e29b-41d4-a716-446655440001","#,
+    r#""product_id":"550e8400-e29b-41d4-a716-446655440000","buyer_id":"01a1fdfc-4638-7fd8-976d-10fed72c09f2","#,
+    r#""status":"pending","price":{"amount":9999,"currency":"EUR"},"hold_expires_at":null,"failure":null,"#,
+    r#""payment_reference":null,"version":1,"placed_at":"2026-01-01T00:00:00.000Z","#,
+    r#""updated_at":"2026-01-01T00:00:00.000Z"}"#
+);
+const SOLD_OUT: &str = concat!(
+    r#"{"type":"/docs/errors/sold-out","title":"Sold out","status":409,"detail":"Nothing is left of this sale.","#,
+    r#""instance":"01a1fdfc-4657-71f7-9c67-208b41802863","code":"sold-out"}"#
+);
+
 /// Options of the yardstick.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Ceiling {
@@ -89,6 +104,8 @@ fn router() -> Router {
         .route("/v1/tenants/{tenant}/appointments", get(list))
         .route("/v1/tenants/{tenant}/appointments/batch", post(batch))
         .route("/api/appointments", post(sesami))
+        .route("/v1/tenants/{tenant}/sales/{id}/orders", post(buy))
+        .route("/v1/tenants/{tenant}/users/me", get(me))
         .route("/health/ready", get(ready))
         .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX))
 }
@@ -194,6 +211,42 @@ struct Sesami<'a> {
     created_at: Cow<'a, str>,
     #[serde(borrow)]
     updated_at: Cow<'a, str>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "read for its cost, as the server reads it, and then dropped")]
+struct OrderInput<'a> {
+    #[serde(borrow, default)]
+    buyer_id: Option<Cow<'a, str>>,
+}
+
+async fn buy(Path((_tenant, sale)): Path<(String, String)>, body: Bytes) -> Response {
+    let position = (POSITION, HeaderValue::from_static("0.1000000"));
+    let request_id = (REQUEST_ID, HeaderValue::from_static("01a1fdfc-4657-71f7-9c67-208b41802863"));
+    match serde_json::from_slice::<OrderInput<'_>>(&body) {
+        Ok(_) if sale == SALE_SOLD_OUT => {
+            let problem = (header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+            (StatusCode::CONFLICT, [problem, position, request_id], SOLD_OUT).into_response()
+        }
+        Ok(_) => {
+            let path = "/v1/tenants/default/orders/01a1fdfc-4649-74d4-9be1-4173b2d98c66";
+            let headers = [
+                (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+                position,
+                (header::ETAG, HeaderValue::from_static("\"v1-c788783e9ecd4cf5\"")),
+                (header::LOCATION, HeaderValue::from_static(path)),
+                request_id,
+            ];
+            (StatusCode::CREATED, headers, ORDER).into_response()
+        }
+        Err(error) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+    }
+}
+
+/// Whoever asks is somebody: no token is verified here.
+async fn me(_path: Path<String>) -> impl IntoResponse {
+    json(r#"{"id":"01a1fdfc-4638-7fd8-976d-10fed72c09f2"}"#)
 }
 
 async fn ready() -> impl IntoResponse {

@@ -9,7 +9,9 @@ mod load;
 mod parts;
 mod process;
 mod results;
+mod sales;
 mod server;
+mod storm;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,6 +19,7 @@ use std::path::{Path, PathBuf};
 use self::load::{Aftermath, LoadTester, Sample};
 pub(crate) use self::parts::Part;
 use self::results::{Comparison, Figure, Results, Target};
+use self::sales::SaleSizes;
 use self::server::Server;
 
 /// Why something could not be measured.
@@ -85,6 +88,7 @@ pub(crate) struct Sizes {
     degradation_connections: Vec<u64>,
     /// Arrivals a second at which latencies are to be alike.
     degradation_rate: u64,
+    sales: SaleSizes,
     rounds: usize,
 }
 
@@ -101,6 +105,13 @@ impl Sizes {
             sustained_connections: 256,
             degradation_connections: vec![64, 1000, 4000],
             degradation_rate: 5000,
+            sales: SaleSizes {
+                users: 1000,
+                purchases: 50_000,
+                seconds: 4,
+                refusal_rate: 10_000,
+                refusal_seconds: 60,
+            },
             rounds: 3,
         }
     }
@@ -117,6 +128,13 @@ impl Sizes {
             sustained_connections: 64,
             degradation_connections: vec![64, 256],
             degradation_rate: 1000,
+            sales: SaleSizes {
+                users: 40,
+                purchases: 2_000,
+                seconds: 1,
+                refusal_rate: 1_000,
+                refusal_seconds: 2,
+            },
             rounds: 1,
         }
     }
@@ -209,6 +227,11 @@ impl Run {
             "durable: the server answers an upsert once its batch is on disk (fdatasync)".to_owned(),
             "CPU, and the bytes that the data's device wrote, are counted until the server rests behind a load"
                 .to_owned(),
+            format!(
+                "flash sale: {} buyers with an account each, whose tokens are verified; {} purchases in a rush that \
+                 accepts them all; the books are looked into behind each run, which its CPU time includes",
+                sizes.sales.users, sizes.sales.purchases
+            ),
             format!("{cores} cores, shared by server and load tester; keep-alive, no pipelining"),
             "share: requests/s as a share of the yardstick's, the same HTTP stack with no work behind it"
                 .to_owned(),
@@ -267,7 +290,7 @@ pub(crate) enum Extent {
 impl Bench {
     /// Loads both servers in turns, as often as there are rounds.
     fn compare(&mut self, part: &'static str, case: &str, load: &Load) -> Result<Comparison, BenchError> {
-        let mut comparison = Comparison {
+        let comparison = Comparison {
             part,
             case: case.to_owned(),
             connections: load.connections,
@@ -275,18 +298,37 @@ impl Bench {
             ceiling: Vec::new(),
             server: Vec::new(),
         };
+        self.in_turns(
+            comparison,
+            |bench| bench.load_ceiling(load),
+            |bench| bench.load_server(load, Aftermath::Counts),
+        )
+    }
+
+    /// Fills a comparison in, in as many rounds as there are.
+    fn in_turns(
+        &mut self,
+        mut comparison: Comparison,
+        ceiling: impl Fn(&mut Bench) -> Result<Sample, BenchError>,
+        server: impl Fn(&mut Bench) -> Result<Sample, BenchError>,
+    ) -> Result<Comparison, BenchError> {
         for round in 0..self.sizes.rounds {
             for turn in 0..2 {
+                self.rest()?;
                 if (round + turn) % 2 == 0 {
-                    comparison.ceiling.push(self.load_ceiling(load)?);
+                    comparison.ceiling.push(ceiling(self)?);
                 } else {
-                    comparison.server.push(self.load_server(load, Aftermath::Counts)?);
+                    comparison.server.push(server(self)?);
                 }
             }
         }
-        eprintln!("{}", results::row(&comparison));
-        self.results.comparisons.push(comparison.clone());
+        self.tell(comparison.clone());
         Ok(comparison)
+    }
+
+    fn tell(&mut self, comparison: Comparison) {
+        eprintln!("{}", results::row(&comparison));
+        self.results.comparisons.push(comparison);
     }
 
     fn load_ceiling(&mut self, load: &Load) -> Result<Sample, BenchError> {

@@ -9,7 +9,7 @@ use super::backlog::{self, Backlog};
 use super::load::{Aftermath, median};
 use super::results::Comparison;
 use super::server::Server;
-use super::{Bench, BenchError, Extent, Load};
+use super::{Bench, BenchError, Extent, Load, sales};
 
 /// A share at many connections is at least so much of that at few.
 const SHARE_KEPT_MIN: f64 = 0.9;
@@ -34,13 +34,22 @@ pub(crate) enum Part {
     Conflict,
     /// Whether many connections are served as well as few
     Degradation,
+    /// Purchases, refused and accepted, in a rush and on time, alone and beside a login storm
+    FlashSale,
     /// Start after a kill, and bytes per upsert on disk
     Recovery,
 }
 
 impl Part {
-    pub(crate) const ALL: [Part; 6] =
-        [Part::Burst, Part::Sustained, Part::Reads, Part::Conflict, Part::Degradation, Part::Recovery];
+    pub(crate) const ALL: [Part; 7] = [
+        Part::Burst,
+        Part::Sustained,
+        Part::Reads,
+        Part::Conflict,
+        Part::Degradation,
+        Part::FlashSale,
+        Part::Recovery,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -49,6 +58,7 @@ impl Part {
             Part::Reads => "reads",
             Part::Conflict => "conflict",
             Part::Degradation => "degradation",
+            Part::FlashSale => "flash-sale",
             Part::Recovery => "recovery",
         }
     }
@@ -60,6 +70,7 @@ impl Part {
             Part::Reads => closed_loops(bench, self.name(), &["get", "at"]),
             Part::Conflict => closed_loops(bench, self.name(), &["conflict"]),
             Part::Degradation => degradation(bench),
+            Part::FlashSale => sales::measure(bench),
             Part::Recovery => recovery(bench),
         }
     }
