@@ -29,6 +29,10 @@ use crate::{
 /// How long a machine that panicked is left alone.
 const PANIC_PAUSE: Duration = Duration::from_secs(1);
 
+/// The niceness of the consumers' threads: in a rush, what follows a decision gives way to deciding. Their cursors keep
+/// what is left to do.
+const CONSUMER_NICENESS: i32 = 5;
+
 /// What a machine sees in one step, and how it submits commands.
 pub struct Round<'a, D: Domain> {
     /// The newest published view.
@@ -84,6 +88,8 @@ impl Background {
             let status = engine.add_consumer(consumer.name());
             let name = format!("maitred-{}", consumer.name());
             threads.push(spawn(name, engine, &stopping, move |engine: &Engine<D>| {
+                // Where it is not allowed, the thread competes with the others.
+                let _ = rustix::process::setpriority_process(None, CONSUMER_NICENESS);
                 let (domain, log) = (Arc::clone(engine.domain()), Arc::clone(engine.log()));
                 let (consumer, status) = (Arc::clone(&consumer), Arc::clone(&status));
                 ConsumerRunner::new(domain, consumer, log, status, &engine.view(), seed)
