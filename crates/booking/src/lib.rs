@@ -27,6 +27,7 @@ pub mod parameters;
 pub mod readiness;
 pub mod record;
 pub mod registry;
+pub mod salons;
 pub mod slot;
 pub mod soundness;
 pub mod tenants;
