@@ -9,7 +9,7 @@
 //! No function here fails: what lies outside the calendar becomes its nearest end.
 
 use jiff::SignedDuration;
-use jiff::civil::{Date, DateTime, Time};
+use jiff::civil::{Date, DateTime, Time, Weekday};
 use jiff::tz::TimeZone;
 use maitred_core::Timestamp;
 
@@ -37,6 +37,12 @@ pub fn earlier(at: Timestamp, minutes: u32) -> Timestamp {
 #[must_use]
 pub fn plus_days(date: Date, days: i32) -> Date {
     date.saturating_add(SignedDuration::from_hours(24 * i64::from(days)))
+}
+
+/// The Monday of a date's ISO week.
+#[must_use]
+pub fn monday(date: Date) -> Date {
+    plus_days(date, -i32::from(date.weekday().since(Weekday::Monday)))
 }
 
 /// The instant of a local date and time.

@@ -9,4 +9,5 @@ pub mod calculus;
 pub mod intervals;
 pub mod local_time;
 mod openings;
+pub mod recurrence;
 pub mod shifts;

@@ -14,11 +14,11 @@
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
-use jiff::civil::{Date, Weekday};
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::intervals::{Intervals, Span};
-use super::local_time::{DAY_MINUTES, days_span, instant_of, local_date, plus_days};
+use super::local_time::{DAY_MINUTES, days_span, instant_of, local_date, monday, plus_days};
 
 /// A span of a day in local time, in minutes after midnight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -134,11 +134,6 @@ impl ShiftPlan {
         let patterns = if exception.is_some() { &[] } else { self.patterns.as_slice() };
         exception.into_iter().flatten().chain(patterns.iter().flat_map(move |pattern| pattern.spans_on(date)))
     }
-}
-
-/// The Monday of a date's ISO week.
-fn monday(date: Date) -> Date {
-    plus_days(date, -i32::from(date.weekday().since(Weekday::Monday)))
 }
 
 fn days_between(from: Date, to: Date) -> i64 {
