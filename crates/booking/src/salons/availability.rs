@@ -19,6 +19,9 @@
 //!
 //! Next: [`super::openings`] for the starts that one employee or resource has.
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::ControlFlow;
 
 use jiff::civil::Date;
@@ -242,7 +245,8 @@ impl Search {
             }
             let is_lost = |free: i64| 0 < free && free < self.shortest;
             let gaps = u8::from(is_lost(before)) + u8::from(is_lost(after));
-            let cost = (gaps, self.booked[candidate.employee * self.days + day]);
+            let booked = self.booked.get(candidate.employee * self.days + day).copied().unwrap_or(0);
+            let cost = (gaps, booked);
             if best.is_none_or(|(least, ..)| cost < least) {
                 best = Some((cost, candidate.employee, candidate.id));
             }

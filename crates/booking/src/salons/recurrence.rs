@@ -17,6 +17,9 @@
 //! and 115), and a general expander must be kept from running without end. What is needed here is one screen
 //! of dates.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 use jiff::civil::{Date, DateTime, Time, Weekday};

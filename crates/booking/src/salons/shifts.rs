@@ -11,6 +11,9 @@
 //!
 //! Every n-th week is counted from the ISO week (Monday to Sunday) of `valid_from`.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
