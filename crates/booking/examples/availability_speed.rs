@@ -1,4 +1,4 @@
-//! How long a salon's availability takes: 20 employees, 10 bookings each a day, starts every 15 minutes.
+//! How long a salon's availability takes: 20 employees, 0 to 8 bookings each a day, starts every 15 minutes.
 //!
 //! `cargo run --release -p maitred-booking --example availability_speed`: one core, no I/O; the figures hold
 //! the expansion of the shifts as well as the answer, as they are made for one request.
@@ -18,12 +18,14 @@ use maitred_booking::salons::local_time::{days, instant_of, later, plus_days};
 use maitred_booking::salons::shifts::{DaySpan, ShiftPlan, WeeklyPattern};
 
 const EMPLOYEES: u128 = 20;
-const BOOKINGS_A_DAY: u32 = 10;
 
 fn main() {
     for (name, days, rounds) in [("30 days", 30, 2_000), ("366 days", 366, 200)] {
-        for (who, each_employee) in [("any", false), ("each employee", true)] {
-            measure(&format!("{name}, {who}"), days, each_employee, rounds);
+        for bookings_a_day in [0, 4, 8] {
+            for (who, each_employee) in [("any", false), ("each employee", true)] {
+                let name = format!("{name}, {bookings_a_day} bookings a day, {who}");
+                measure(&name, days, bookings_a_day, each_employee, rounds);
+            }
         }
     }
     measure_fits();
@@ -65,11 +67,11 @@ fn plan() -> ShiftPlan {
 }
 
 /// Bookings of 25 to 45 minutes over the day, at other times for each employee.
-fn booked(zone: &TimeZone, id: u128, from: Date, to: Date) -> Vec<Occupied> {
+fn booked(zone: &TimeZone, id: u128, a_day: u32, from: Date, to: Date) -> Vec<Occupied> {
     let shift = u32::try_from(id * 7 % 20).expect("small");
     let of = |day: Span| {
-        (0..BOOKINGS_A_DAY).map(move |number| {
-            let starts_at = later(day.starts_at, 8 * 60 + shift + number * 65);
+        (0..a_day).map(move |number| {
+            let starts_at = later(day.starts_at, 8 * 60 + shift + number * 80);
             let span = Span::new(starts_at, later(starts_at, 25 + number * 11 % 20));
             Occupied { span, before_minutes: 0, after_minutes: 5 }
         })
@@ -88,12 +90,12 @@ fn salon(plan: &ShiftPlan, booked: &[Vec<Occupied>], window: Span) -> Salon {
     Salon { employees: employees.collect(), settings, shortest_service_minutes: 15, resources: vec![] }
 }
 
-fn measure(name: &str, days: i32, each_employee: bool, rounds: usize) {
+fn measure(name: &str, days: i32, a_day: u32, each_employee: bool, rounds: usize) {
     let from = date(2025, 1, 6);
     let to = plus_days(from, days);
     let question = Question { items: items(), from, to, step_minutes: 15, each_employee };
     let (plan, settings) = (plan(), settings());
-    let booked: Vec<_> = (1..=EMPLOYEES).map(|id| booked(&settings.zone, id, from, to)).collect();
+    let booked: Vec<_> = (1..=EMPLOYEES).map(|id| booked(&settings.zone, id, a_day, from, to)).collect();
     let now = instant_of(&settings.zone, from, 0);
     let mut offered = 0;
     let times = (0..rounds).map(|_| {
@@ -115,7 +117,7 @@ fn measure(name: &str, days: i32, each_employee: bool, rounds: usize) {
 fn measure_fits() {
     let settings = settings();
     let (from, to) = (date(2025, 1, 6), date(2025, 1, 7));
-    let booked: Vec<_> = (1..=EMPLOYEES).map(|id| booked(&settings.zone, id, from, to)).collect();
+    let booked: Vec<_> = (1..=EMPLOYEES).map(|id| booked(&settings.zone, id, 8, from, to)).collect();
     let (plan, items) = (plan(), items());
     let now = instant_of(&settings.zone, from, 0);
     let mut fitting = 0;

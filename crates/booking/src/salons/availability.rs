@@ -71,10 +71,8 @@ pub fn offers(
     let step = offered_step(settings, question.step_minutes);
     let bookable = bookable(settings, now);
     let mut day = 0;
-    for starts_at in aligned_starts(&settings.zone, question.from, question.to, step) {
-        if !bookable.has(starts_at) {
-            continue;
-        }
+    let starts = aligned_starts(&settings.zone, question.from, question.to, step);
+    for starts_at in starts.into_iter().filter(|at| bookable.has(*at)) {
         while days.get(day).is_some_and(|span| span.ends_at <= starts_at) {
             day += 1;
         }
@@ -147,6 +145,8 @@ struct Place {
     is_named: bool,
     /// By id.
     candidates: Vec<Candidate>,
+    /// Nobody is free before this instant. Starts are asked for in rising order, so it only rises.
+    not_before: Timestamp,
     needs_resource: bool,
     /// By id.
     resources: Vec<(u128, Openings)>,
@@ -195,6 +195,9 @@ impl Search {
     /// The predicate: whether the visit can start at an instant of the day with this number; where it can,
     /// [`Search::offer`] says with whom. `first` demands a certain candidate for the first service.
     fn at(&mut self, starts_at: Timestamp, day: usize, first: Option<usize>) -> Result<(), Misfit> {
+        if first.is_some_and(|first| !self.is_free_for_the_first(first, starts_at)) {
+            return Err(Misfit::NoEmployee(0));
+        }
         self.settled.fill(None);
         for number in 0..self.places.len() {
             let demanded = first.filter(|_| number == 0);
@@ -225,16 +228,28 @@ impl Search {
         Ok(())
     }
 
+    /// Whether a candidate is free for the first service: a short way out, where each employee is asked for.
+    fn is_free_for_the_first(&mut self, candidate: usize, starts_at: Timestamp) -> bool {
+        let candidate = self.places.first_mut().and_then(|place| place.candidates.get_mut(candidate));
+        candidate.is_some_and(|candidate| candidate.openings.at(starts_at).is_some())
+    }
+
     /// Finds who does a service best, beside what is settled already.
     fn settle(&mut self, number: usize, visit_starts_at: Timestamp, day: usize, demanded: Option<usize>) {
         let (starts, ends) = self.times[number];
         let span = Span::new(plus(visit_starts_at, starts), plus(visit_starts_at, ends));
+        let place = &mut self.places[number];
+        if span.starts_at < place.not_before {
+            return;
+        }
         let mut best: Option<((u8, i64), usize, u128)> = None;
-        for (candidate_number, candidate) in self.places[number].candidates.iter_mut().enumerate() {
-            if demanded.is_some_and(|demanded| demanded != candidate_number) {
+        let mut next = Timestamp::from_micros(i64::MAX);
+        let asked = demanded.map_or(0..place.candidates.len(), |demanded| demanded..demanded + 1);
+        for candidate in place.candidates.get_mut(asked).unwrap_or_default() {
+            let Some(opening) = candidate.openings.at(span.starts_at) else {
+                next = next.min(candidate.openings.next());
                 continue;
-            }
-            let Some(opening) = candidate.openings.at(span.starts_at) else { continue };
+            };
             let (mut before, mut after) = (opening.before, opening.after);
             for (other, settled) in self.settled.iter().enumerate() {
                 if *settled == Some(candidate.employee) && other < number {
@@ -254,6 +269,8 @@ impl Search {
         if let Some((_, employee, id)) = best {
             self.settled[number] = Some(employee);
             self.offer.items[number] = Allotted { span, employee: id, resource: None };
+        } else if demanded.is_none() {
+            place.not_before = next;
         }
     }
 }
@@ -284,6 +301,7 @@ impl Place {
         Place {
             is_named: matches!(item.employee, Choice::One(_)),
             candidates,
+            not_before: Timestamp::from_micros(i64::MIN),
             needs_resource: service.needs_resource.is_some(),
             resources,
         }

@@ -13,6 +13,9 @@ use maitred_core::Timestamp;
 use super::calculus::{Buffers, Employee, Occupied, Resource, Service, Settings};
 use super::intervals::{Intervals, Span};
 
+/// Behind every instant.
+const NEVER: Span = Span::new(Timestamp::from_micros(i64::MAX), Timestamp::from_micros(i64::MAX));
+
 /// The starts of a service, asked for in rising order.
 pub(super) struct Openings {
     /// The starts that all pieces allow.
@@ -56,6 +59,11 @@ impl Openings {
         Openings { all: Cursor::new(starts), ends: None }
     }
 
+    /// Before this instant, and from what was asked for last on, there is no start.
+    pub(super) fn next(&self) -> Timestamp {
+        self.all.span.starts_at
+    }
+
     /// What is around a start, if the service can start there. Starts are asked for in rising order.
     pub(super) fn at(&mut self, starts_at: Timestamp) -> Option<Opening> {
         let all = self.all.at(starts_at)?;
@@ -76,19 +84,22 @@ impl Openings {
 struct Cursor {
     set: Intervals,
     next: usize,
+    /// The first span that ends behind what was asked for last; where there is none, all of time behind time.
+    span: Span,
 }
 
 impl Cursor {
     fn new(set: Intervals) -> Self {
-        Cursor { set, next: 0 }
+        let span = set.spans().first().copied().unwrap_or(NEVER);
+        Cursor { set, next: 1, span }
     }
 
     fn at(&mut self, at: Timestamp) -> Option<Span> {
-        let spans = self.set.spans();
-        while spans.get(self.next).is_some_and(|span| span.ends_at <= at) {
+        while self.span.ends_at <= at && self.span != NEVER {
+            self.span = self.set.spans().get(self.next).copied().unwrap_or(NEVER);
             self.next += 1;
         }
-        spans.get(self.next).copied().filter(|span| span.starts_at <= at)
+        self.span.has(at).then_some(self.span)
     }
 }
 
