@@ -1,6 +1,6 @@
 //! What can start when, and with whom: the one predicate behind what is offered and what can be booked.
 //!
-//! [`offers`] asks [`Search::at`] for every aligned start of a range, [`fits`] asks it for one. So what is
+//! [`offers`] asks `Search::at` for every aligned start of a range, [`fits`] asks it for one. So what is
 //! offered can be booked, and what is not offered cannot.
 //!
 //! Invariants:
@@ -17,7 +17,7 @@
 //!   a visit of several services those with a named employee are allotted first, then the others in order,
 //!   each beside what is allotted already.
 //!
-//! Next: [`super::openings`] for the starts that one employee or resource has.
+//! Next: `openings.rs` beside this file for the starts that one employee or resource has.
 
 #[cfg(test)]
 mod tests;
