@@ -28,8 +28,8 @@ use jiff::civil::Date;
 use maitred_core::Timestamp;
 
 use super::calculus::{
-    Allotted, BUFFER_MINUTES_MAX, Choice, Item, Misfit, Occupied, Offer, Question, SERVICES_IN_A_ROW_MAX,
-    Salon, Settings,
+    Allotted, BUFFER_MINUTES_MAX, Choice, DAYS_MAX, Item, Misfit, Occupied, Offer, Question,
+    SERVICES_IN_A_ROW_MAX, Salon, Settings,
 };
 use super::intervals::Span;
 use super::local_time::{aligned_starts, days, days_span, earlier, is_aligned, later, local_date, plus_days};
@@ -66,12 +66,13 @@ pub fn offers(
     mut each: impl FnMut(&Offer) -> ControlFlow<()>,
 ) {
     let settings = &salon.settings;
-    let days = days(&settings.zone, question.from, question.to);
+    let to = question.to.min(plus_days(question.from, DAYS_MAX.cast_signed()));
+    let days = days(&settings.zone, question.from, to);
     let Some(mut search) = Search::new(salon, &question.items, &days) else { return };
     let step = offered_step(settings, question.step_minutes);
     let bookable = bookable(settings, now);
     let mut day = 0;
-    let starts = aligned_starts(&settings.zone, question.from, question.to, step);
+    let starts = aligned_starts(&settings.zone, question.from, to, step);
     for starts_at in starts.into_iter().filter(|at| bookable.has(*at)) {
         while days.get(day).is_some_and(|span| span.ends_at <= starts_at) {
             day += 1;

@@ -212,7 +212,7 @@ pub struct Question {
     pub items: Vec<Item>,
     /// The first local day of the starts.
     pub from: Date,
-    /// The first local day behind them; at most [`DAYS_MAX`] days later.
+    /// The first local day behind them. Days from the [`DAYS_MAX`]-th on are not looked at.
     pub to: Date,
     /// A multiple of the tenant's step, to be offered fewer starts. Starts that are not aligned to the
     /// tenant's step as well are not offered.

@@ -65,7 +65,7 @@ impl Intervals {
         for span in spans {
             match merged.last_mut() {
                 Some(last) if span.starts_at <= last.ends_at => {
-                    last.ends_at = max(last.ends_at, span.ends_at)
+                    last.ends_at = max(last.ends_at, span.ends_at);
                 }
                 _ => merged.push(span),
             }

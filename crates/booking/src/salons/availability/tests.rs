@@ -366,6 +366,22 @@ fn fewer_starts_can_be_asked_for_but_no_others() {
 }
 
 #[test]
+fn days_beyond_a_year_are_not_looked_at() {
+    let mut salon = salon(vec![employee(1, "09:00-10:00", "")]);
+    salon.employees[0].working = Intervals::of([Span::new(at("2025-06-01 00:00"), at("2030-01-01 00:00"))]);
+    salon.settings.max_horizon_days = 5_000;
+    let mut question = Question { step_minutes: 60, ..question(anyone(service(30))) };
+    salon.settings.step_minutes = 60;
+    question.to = Date::MAX;
+    let mut last = None;
+    offers(&salon, &question, morning(), |offer| {
+        last = Some(offer.span.starts_at);
+        ControlFlow::Continue(())
+    });
+    assert_eq!(last, Some(at("2026-06-02 23:00")));
+}
+
+#[test]
 fn a_question_can_be_broken_off() {
     let salon = salon(vec![employee(1, "09:00-12:00", "")]);
     let mut left = 3;
@@ -391,10 +407,10 @@ fn any_numbers_are_borne() {
     salon.employees[0].booked =
         vec![Occupied { span: whole, before_minutes: u32::MAX, after_minutes: u32::MAX }];
     let items = vec![anyone(buffered(u32::MAX, u32::MAX, u32::MAX)); 10].concat();
-    let question = Question { from: jiff::civil::Date::MIN, ..question(items.clone()) };
-    offers(&salon, &Question { to: jiff::civil::Date::MIN, ..question }, whole.starts_at, |_| {
-        ControlFlow::Break(())
-    });
+    for from in [Date::MIN, Date::MAX] {
+        let question = Question { from, to: Date::MAX, ..question(items.clone()) };
+        offers(&salon, &question, whole.starts_at, |offer| panic!("{offer:?}"));
+    }
     for at in [whole.starts_at, whole.ends_at] {
         for now in [whole.starts_at, whole.ends_at] {
             assert!(fits(&salon, &items, at, now).is_err());

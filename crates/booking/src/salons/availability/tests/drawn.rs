@@ -145,20 +145,16 @@ fn services() -> impl Strategy<Value = Vec<Service>> {
     let buffer = prop_oneof![2 => Just(0_u32), 1 => 0..40_u32];
     let gap = prop::option::weighted(0.3, (1..60_u32, 1..60_u32, 1..60_u32));
     let one = (1..180_u32, buffer.clone(), buffer, gap, prop::option::weighted(0.3, 0..2_u32));
-    prop::collection::vec(one, 3).prop_map(|drawn| {
-        let of = |(id, (minutes, before, after, gap, needs_resource)): (
-            u128,
-            (u32, u32, u32, Option<(u32, u32, u32)>, Option<u32>),
-        )| Service {
-            id,
-            duration_minutes: gap.map_or(minutes, |(first, between, last)| first + between + last),
-            buffer_before_minutes: before,
-            buffer_after_minutes: after,
-            processing: gap.map(|(after_minutes, for_minutes, _)| Processing { after_minutes, for_minutes }),
-            needs_resource,
-        };
-        (0..).zip(drawn).map(of).collect()
-    })
+    let service = one.prop_map(|(minutes, before, after, gap, needs_resource)| Service {
+        id: 0,
+        duration_minutes: gap.map_or(minutes, |(first, between, last)| first + between + last),
+        buffer_before_minutes: before,
+        buffer_after_minutes: after,
+        processing: gap.map(|(after_minutes, for_minutes, _)| Processing { after_minutes, for_minutes }),
+        needs_resource,
+    });
+    prop::collection::vec(service, 3)
+        .prop_map(|drawn| (0..).zip(drawn).map(|(id, service)| Service { id, ..service }).collect())
 }
 
 pub(super) fn drawn() -> impl Strategy<Value = Drawn> {
