@@ -137,9 +137,8 @@ fn push_times_of(zone: &TimeZone, date: Date, step_minutes: u32, starts: &mut Ve
 
 /// Whether clocks run through all of this date without being put forward or back.
 fn is_plain(zone: &TimeZone, midnight: Timestamp, date: Date) -> bool {
-    let just_before = theirs(Timestamp::from_micros(midnight.as_micros().saturating_sub(1)));
     let day_ends_at = theirs(Timestamp::from_micros(midnight.as_micros().saturating_add(DAY)));
-    let changes = zone.following(just_before).next().is_some_and(|next| next.timestamp() < day_ends_at);
+    let changes = zone.following(theirs(midnight)).next().is_some_and(|next| next.timestamp() < day_ends_at);
     !changes && !zone.to_ambiguous_timestamp(local(date, 0)).is_ambiguous()
 }
 

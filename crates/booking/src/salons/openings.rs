@@ -18,10 +18,10 @@ const NEVER: Span = Span::new(Timestamp::from_micros(i64::MAX), Timestamp::from_
 
 /// The starts of a service, asked for in rising order.
 pub(super) struct Openings {
-    /// The starts that all pieces allow.
-    all: Cursor,
-    /// Those that the first and the last piece allow, where these are two.
-    ends: Option<(Cursor, Cursor)>,
+    /// Those that the first piece allows.
+    first: Cursor,
+    /// Those that the last one allows, where it is another.
+    last: Option<Cursor>,
 }
 
 /// What is around a start: how much free time there is before and after, in microseconds, buffers not
@@ -41,14 +41,8 @@ impl Openings {
             let allowed = allowed.map(|span| piece.within(*span, settings.buffers_may_leave_shift));
             piece.starts(allowed, &employee.booked, settings.buffers)
         });
-        let first = pieces.next().unwrap_or(Intervals::NONE);
-        match pieces.next() {
-            None => Openings { all: Cursor::new(first), ends: None },
-            Some(last) => Openings {
-                all: Cursor::new(first.intersect(&last)),
-                ends: Some((Cursor::new(first), Cursor::new(last))),
-            },
-        }
+        let first = Cursor::new(pieces.next().unwrap_or(Intervals::NONE));
+        Openings { first, last: pieces.next().map(Cursor::new) }
     }
 
     /// When a service can be done at a resource.
@@ -56,20 +50,21 @@ impl Openings {
         let always = Span::new(Timestamp::from_micros(i64::MIN), Timestamp::from_micros(i64::MAX));
         let piece = Piece::new(service.resource_time(Timestamp::default()));
         let starts = piece.starts(std::iter::once(always), &resource.booked, settings.buffers);
-        Openings { all: Cursor::new(starts), ends: None }
+        Openings { first: Cursor::new(starts), last: None }
     }
 
     /// Before this instant, and from what was asked for last on, there is no start.
     pub(super) fn next(&self) -> Timestamp {
-        self.all.span.starts_at
+        let first = self.first.span.starts_at;
+        self.last.as_ref().map_or(first, |last| first.max(last.span.starts_at))
     }
 
     /// What is around a start, if the service can start there. Starts are asked for in rising order.
     pub(super) fn at(&mut self, starts_at: Timestamp) -> Option<Opening> {
-        let all = self.all.at(starts_at)?;
-        let (first, last) = match &mut self.ends {
-            None => (all, all),
-            Some((first, last)) => (first.at(starts_at)?, last.at(starts_at)?),
+        let first = self.first.at(starts_at)?;
+        let last = match &mut self.last {
+            None => first,
+            Some(last) => last.at(starts_at)?,
         };
         let at = starts_at.as_micros();
         Some(Opening {

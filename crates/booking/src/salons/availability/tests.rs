@@ -315,13 +315,17 @@ fn between_the_services_of_one_visit_no_buffer_is_kept() {
 
 #[test]
 fn a_named_employee_is_allotted_first_and_others_beside() {
-    // Number 2 does the second service, so beside that the first leaves no gap at all; number 1 would have one.
-    let salon =
-        salon(vec![employee(1, "09:00-12:00", "09:45-12:00"), employee(2, "09:00-12:00", "11:00-12:00")]);
-    let second = Item { service: service(30), employee: Choice::One(2) };
+    // Number 1 does the second service, which fills the hour to the next booking: beside that the first leaves
+    // no gap. Looked at alone it would leave one of half an hour.
+    let mut salon =
+        salon(vec![employee(1, "09:00-12:00", "10:00-12:00"), employee(2, "09:00-15:00", "12:00-15:00")]);
+    salon.shortest_service_minutes = 60;
+    let second = Item { service: service(30), employee: Choice::One(1) };
     let items = [anyone(service(30)), vec![second]].concat();
     let offer = fits(&salon, &items, at("09:00"), morning()).unwrap();
-    assert_eq!(offer.items.iter().map(|item| item.employee).collect::<Vec<_>>(), [2, 2]);
+    assert_eq!(offer.items.iter().map(|item| item.employee).collect::<Vec<_>>(), [1, 1]);
+    let alone = fits(&salon, &items[..1], at("09:00"), morning()).unwrap();
+    assert_eq!(alone.items[0].employee, 2);
 }
 
 #[test]
