@@ -31,7 +31,7 @@ const PANIC_PAUSE: Duration = Duration::from_secs(1);
 
 /// The niceness of the consumers' threads: in a rush, what follows a decision gives way to deciding. Their cursors keep
 /// what is left to do.
-const CONSUMER_NICENESS: i32 = 5;
+const CONSUMER_NICENESS: i32 = 10;
 
 /// What a machine sees in one step, and how it submits commands.
 pub struct Round<'a, D: Domain> {
