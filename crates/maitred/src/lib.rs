@@ -16,6 +16,7 @@ pub mod first_sale;
 pub mod gate;
 pub mod health;
 pub mod metrics;
+pub mod open_files;
 pub mod openapi;
 pub mod router;
 pub mod scrubber;

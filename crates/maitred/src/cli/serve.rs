@@ -17,10 +17,12 @@ use super::logging;
 use crate::assemble::Node;
 use crate::config::{Config, Flags, Limits};
 use crate::gate::Gate;
-use crate::{demo, router, serve};
+use crate::{demo, open_files, router, serve};
 
 /// How many connections wait to be accepted.
 const BACKLOG: u32 = 1_024;
+/// Open files besides the connections: those of the log and the view, and whatever a snapshot or a scrub reads.
+const OTHER_FILES: u64 = 128;
 /// The exit status after a second signal.
 const EXIT_AT_ONCE: i32 = 130;
 
@@ -50,8 +52,9 @@ impl Serve {
     /// # Errors
     /// [`Failure`]: whatever keeps it from starting.
     pub fn run(self) -> Done {
-        let config = Config::load(self.flags)?;
+        let mut config = Config::load(self.flags)?;
         logging::start(&config.log)?;
+        config.limits.connections = connections(config.limits.connections)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let socket = runtime.block_on(async { bind(config.server.listen) })?;
         let secrets = config.tokens.secrets()?;
@@ -83,6 +86,18 @@ impl Serve {
         tracing::info!("stopped");
         served.map(|()| ExitCode::SUCCESS)
     }
+}
+
+/// How many connections of those that are wanted there are files for.
+fn connections(wanted: u64) -> Result<u64, Failure> {
+    let allowed = open_files::allow(wanted + OTHER_FILES)?;
+    let possible = allowed.saturating_sub(OTHER_FILES).clamp(1, wanted);
+    if possible < wanted {
+        tracing::warn!(
+            "{possible} connections at once instead of {wanted}: the system allows {allowed} open files (ulimit -Hn)"
+        );
+    }
+    Ok(possible)
 }
 
 fn announce(node: &Node) {

@@ -11,5 +11,6 @@ mod load;
 mod load_flash_sale;
 mod loss;
 mod program;
+mod sale_rush;
 mod serve;
 mod transfer;

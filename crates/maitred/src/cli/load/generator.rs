@@ -24,6 +24,7 @@ use super::answer::Answer;
 use super::client::{Connection, ExchangeError};
 use super::schedule::Schedule;
 use super::tally::{Answered, Ledger, Outcomes};
+use crate::open_files;
 
 /// Connections a thread opens at the same time.
 const OPENING_MAX: usize = 128;
@@ -439,21 +440,16 @@ fn lock(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
     ledger.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Raises this process's limit of open files to `needed`.
+/// Has the system allow so many open files.
 fn raise_open_files(needed: u64) -> Result<(), LoadError> {
-    use rustix::process::{Resource, Rlimit};
-    let limit = rustix::process::getrlimit(Resource::Nofile);
-    if limit.current.is_none_or(|current| current >= needed) {
+    let allowed = open_files::allow(needed)
+        .map_err(|error| LoadError::Unavailable(format!("raising the limit of open files: {error}")))?;
+    if allowed >= needed {
         return Ok(());
     }
-    if limit.maximum.is_some_and(|maximum| maximum < needed) {
-        return Err(LoadError::Invalid(format!(
-            "{needed} open files are needed and {} are allowed: raise the hard limit (ulimit -Hn) or lower --connections",
-            limit.maximum.unwrap_or(0)
-        )));
-    }
-    rustix::process::setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum: limit.maximum })
-        .map_err(|error| LoadError::Unavailable(format!("raising the limit of open files: {error}")))
+    Err(LoadError::Invalid(format!(
+        "{needed} open files are needed and {allowed} are allowed: raise the hard limit (ulimit -Hn) or lower --connections"
+    )))
 }
 
 /// CPU time of this process so far, from Linux's `/proc/self/stat` (`proc(5)`: fields 14 and 15, in hundredths).
