@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
+use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -152,4 +153,26 @@ fn a_thousand_listeners_of_one_sale_all_see_its_last_state() {
     assert!(status == 409 && answer.contains("\"code\":\"sold-out\""), "{answer}");
     drop(listeners);
     server.stop();
+}
+
+#[test]
+fn a_server_takes_the_open_files_it_may_have_and_says_how_many_connections_that_are() {
+    let folder = Folder::new();
+    let script = "ulimit -S -n 200; ulimit -H -n 400; exec \"$0\" serve --listen 127.0.0.1:0 --free-bytes 0 --data \"$1\"";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, env!("CARGO_BIN_EXE_maitred"), &folder.arg("data")]);
+    let mut server = shell.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("there is a shell");
+    let mut line = String::new();
+    let mut stdout = BufReader::new(server.stdout.take().expect("piped"));
+    while !line.starts_with("listening on ") {
+        line.clear();
+        assert!(stdout.read_line(&mut line).expect("UTF-8") > 0, "the server ended before it was ready");
+    }
+    let limits = fs::read_to_string(format!("/proc/{}/limits", server.id())).expect("it runs");
+    server.kill().expect("it runs");
+    let said = server.wait_with_output().expect("it has ended").stderr;
+    let files = limits.lines().find(|line| line.starts_with("Max open files")).expect("a limit");
+    assert_eq!(files.split_whitespace().nth(3), Some("400"), "{files}");
+    let said = String::from_utf8(said).expect("UTF-8");
+    assert!(said.contains("272 connections at once instead of 16384"), "{said}");
 }

@@ -282,3 +282,6 @@ fn sell(options: &LoadFlashSale, plan: &Plan, shop: &Shop, sale: Uuid) -> Result
     let users = UserCounts { created, completed, failed: created.saturating_sub(completed) };
     Ok(SaleReport { run, users, accepted, refused, check })
 }
+
+#[cfg(test)]
+mod tests;
