@@ -25,6 +25,7 @@ pub mod name;
 pub mod paging;
 pub mod parameters;
 pub mod readiness;
+pub mod reading;
 pub mod record;
 pub mod registry;
 pub mod salons;

@@ -101,7 +101,7 @@ impl Cursors {
 
     /// The cursors of one list: those of `route` (its pattern) in `tenant`.
     pub fn of(&self, route: &str, tenant: TenantNumber) -> ListCursors {
-        let list = ListCursors { key: self.0, list: b"maitred cursor 2".to_vec() };
+        let list = ListCursors { key: self.0, list: b"maitred cursor 3".to_vec() };
         list.with(route.as_bytes()).with(&tenant.0.to_be_bytes())
     }
 }

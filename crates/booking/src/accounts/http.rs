@@ -10,12 +10,9 @@ use axum::http::HeaderValue;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse, Response};
 use maitred_core::{Class, Rejection};
-use maitred_web::{
-    AsOf, AtLeast, Attempt, ClientAddress, ETag, Json, JsonBody, Path, Preconditions, Problem, Query, Reply,
-    Time, etag,
-};
+use maitred_web::{Attempt, ClientAddress, ETag, Json, JsonBody, Path, Problem, Reply, Time};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::command::{ChangePassword, CloseAccount, Command, RegisterUser, invalid_email};
@@ -26,6 +23,7 @@ use super::session::{LoggedIn, Login, Refused};
 use super::view::{self, User};
 use crate::app::{Accepted, App, Scope};
 use crate::parameters::{IdempotencyHeader, IfNoneMatchHeader, PositionHeader, TenantPath};
+use crate::reading::{One, OneQuery};
 use crate::violation::{Violation, refuse_any};
 
 /// The size of a command of this domain in memory, roughly.
@@ -242,18 +240,7 @@ pub async fn authenticate(
     Ok(secret(Reply::ok(body).at(app.engine().position())))
 }
 
-/// Which past is wanted.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct OneQuery {
-    /// As the system knew it then: an instant or a position. What is personal is shown as it is now.
-    #[param(inline)]
-    #[serde(default)]
-    as_of: Option<AsOf>,
-}
-
-/// One's own account.
+/// One's own account. Of the past, what is personal is shown as it is now.
 #[utoipa::path(
     get,
     path = "/v1/tenants/{tenant}/users/me",
@@ -265,17 +252,11 @@ pub struct OneQuery {
         (status = 304, description = "The client has it"),
     )
 )]
-pub async fn me(
-    State(app): State<App>,
-    user: LoggedIn,
-    Query(query): Query<OneQuery>,
-    at_least: AtLeast,
-    preconditions: Preconditions,
-) -> Result<Response, Problem> {
-    show(&app, user, &query, at_least, &preconditions).await
+pub async fn me(one: One<LoggedIn>) -> Result<Response, Problem> {
+    show(&one, one.who)
 }
 
-/// A user of the tenant.
+/// A user of the tenant. Of the past, what is personal is shown as it is now.
 #[utoipa::path(
     get,
     path = "/v1/tenants/{tenant}/users/{id}",
@@ -288,32 +269,13 @@ pub async fn me(
         (status = 404, description = "The tenant has no such user, or had none then"),
     )
 )]
-pub async fn get(
-    State(app): State<App>,
-    scope: Scope,
-    Path((_tenant, id)): Path<(String, Uuid)>,
-    Query(query): Query<OneQuery>,
-    at_least: AtLeast,
-    preconditions: Preconditions,
-) -> Result<Response, Problem> {
-    show(&app, LoggedIn { tenant: scope.tenant, user: id }, &query, at_least, &preconditions).await
+pub async fn get(Path((_tenant, id)): Path<(String, Uuid)>, one: One) -> Result<Response, Problem> {
+    show(&one, LoggedIn { tenant: one.who.tenant, user: id })
 }
 
-async fn show(
-    app: &App,
-    LoggedIn { tenant, user }: LoggedIn,
-    query: &OneQuery,
-    at_least: AtLeast,
-    preconditions: &Preconditions,
-) -> Result<Response, Problem> {
-    let view = app.view(at_least).await?;
-    let as_of = app.as_of(&view, query.as_of)?;
-    let found = view::user_as_of(&view, tenant, user, as_of).ok_or_else(user_not_found)?;
-    let etag = ETag::version(found.account.version);
-    if preconditions.is_fresh(&etag) {
-        return Ok(etag::not_modified(etag));
-    }
-    Ok(Reply::ok(UserBody::from(found)).at(view.position()).tagged(etag).into_response())
+fn show<Who>(one: &One<Who>, LoggedIn { tenant, user }: LoggedIn) -> Result<Response, Problem> {
+    let found = view::user_as_of(&one.view, tenant, user, one.moment.as_of).ok_or_else(user_not_found)?;
+    Ok(one.reply(ETag::version(found.account.version), UserBody::from(found)))
 }
 
 /// Change one's password. Every token that was made before opens nothing any more.

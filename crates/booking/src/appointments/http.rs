@@ -9,9 +9,9 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use maitred_core::{TenantNumber, Timestamp};
+use maitred_web::page::ListCursors;
 use maitred_web::{
-    AsOf, AtLeast, Attempt, ETag, JsonBody, Limit, Page, Preconditions, Problem, Query, Reply, Time, etag,
-    problem,
+    AsOf, AtLeast, Attempt, ETag, JsonBody, Limit, Page, Preconditions, Problem, Query, Reply, Time, problem,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -23,8 +23,9 @@ use super::rules::{Effect, Outcome};
 use super::view::{self, Appointment, Cursor, Versioned};
 use crate::app::{Accepted, App, Scope, version_wanted};
 use crate::json::JsonObject;
-use crate::paging::{self, Listing};
+use crate::paging::{self, ListQuery, Listing};
 use crate::parameters::{IdempotencyHeader, IfMatchHeader, IfNoneMatchHeader, PositionHeader, TenantPath};
+use crate::reading::{One, OneQuery};
 use crate::slot::Interval;
 use crate::violation::{Violation, refuse_any};
 
@@ -284,17 +285,6 @@ pub async fn delete(
     Ok(answer(accepted))
 }
 
-/// Which past is wanted.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct OneQuery {
-    /// As the system knew it then: an instant or a position.
-    #[param(inline)]
-    #[serde(default)]
-    as_of: Option<AsOf>,
-}
-
 /// One appointment, cancelled or not.
 #[utoipa::path(
     get,
@@ -308,30 +298,17 @@ pub struct OneQuery {
         (status = 404, description = "It is not known, or was not known then"),
     )
 )]
-pub async fn get(
-    State(app): State<App>,
-    scope: Scope,
-    ExternalId(external_id): ExternalId,
-    Query(query): Query<OneQuery>,
-    at_least: AtLeast,
-    preconditions: Preconditions,
-) -> Result<Response, Problem> {
-    let view = app.view(at_least).await?;
-    let as_of = app.as_of(&view, query.as_of)?;
-    let found = view::get(&view, scope.tenant, &external_id, as_of)
+pub async fn get(ExternalId(external_id): ExternalId, one: One) -> Result<Response, Problem> {
+    let found = view::get(&one.view, one.who.tenant, &external_id, one.moment.as_of)
         .ok_or_else(|| Problem::not_found("appointment of this external id"))?;
-    let etag = ETag::version(found.version);
-    if preconditions.is_fresh(&etag) {
-        return Ok(etag::not_modified(etag));
-    }
-    Ok(Reply::ok(AppointmentBody::from(found)).at(view.position()).tagged(etag).into_response())
+    Ok(one.reply(ETag::version(found.version), AppointmentBody::from(found)))
 }
 
 /// Which appointments are wanted.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct ListQuery {
+pub struct AppointmentsQuery {
     /// Those on this resource alone.
     #[param(min_length = 1, max_length = 128)]
     #[serde(default)]
@@ -362,7 +339,7 @@ pub struct ListQuery {
     cursor: Option<String>,
 }
 
-impl ListQuery {
+impl AppointmentsQuery {
     fn interval(&self) -> Result<Interval, Problem> {
         match (self.at, self.from, self.to) {
             (None, from, to) => {
@@ -378,15 +355,13 @@ impl ListQuery {
         }
     }
 
-    fn cursors(&self, app: &App, tenant: TenantNumber) -> maitred_web::page::ListCursors {
+    fn cursors(&self, app: &App, tenant: TenantNumber) -> ListCursors {
         let time = |time: Option<Time>| time.map(|time| time.0.as_micros().to_be_bytes());
-        app.cursors()
-            .of("appointments", tenant)
+        paging::cursors(app, "appointments", tenant, self.as_of)
             .filtered_by(self.resource.as_deref())
             .filtered_by(time(self.from))
             .filtered_by(time(self.to))
             .filtered_by(time(self.at))
-            .filtered_by(self.as_of.map(|as_of| format!("{as_of:?}")))
     }
 }
 
@@ -396,13 +371,13 @@ impl ListQuery {
     path = "/v1/tenants/{tenant}/appointments",
     tag = "appointments",
     operation_id = "appointments_list",
-    params(TenantPath, ListQuery, PositionHeader),
+    params(TenantPath, AppointmentsQuery, PositionHeader),
     responses((status = 200, description = "A page of appointments; it may be short and have a next one", body = Page<AppointmentBody>))
 )]
 pub async fn list(
     State(app): State<App>,
     scope: Scope,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<AppointmentsQuery>,
     at_least: AtLeast,
 ) -> Result<Response, Problem> {
     let interval = query.interval()?;
@@ -417,9 +392,7 @@ pub async fn list(
     let wanted = view::Query { resource: query.resource.as_deref(), interval, as_of: listing.as_of };
     let after = listing.after.as_deref().map(read_cursor);
     let page = view::list(&listing.view, scope.tenant, &wanted, after, query.limit.get());
-    let items = page.items.into_iter().map(AppointmentBody::from).collect();
-    let next_cursor = page.next.map(|next| listing.seal(&write_cursor(next)));
-    Ok(Reply::ok(Page { items, next_cursor }).at(listing.view.position()).into_response())
+    Ok(listing.reply(page.items.into_iter().map(AppointmentBody::from), page.next.map(write_cursor)))
 }
 
 fn write_cursor(cursor: Cursor) -> [u8; 12] {
@@ -446,32 +419,13 @@ pub struct AppointmentVersion {
     position: String,
 }
 
-/// Which versions are wanted.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct VersionsQuery {
-    /// Those known then: an instant or a position.
-    #[param(inline)]
-    #[serde(default)]
-    as_of: Option<AsOf>,
-    /// How many items a page may have.
-    #[serde(default)]
-    #[param(inline)]
-    limit: Limit,
-    /// Where the last page ended.
-    #[param(max_length = 1024)]
-    #[serde(default)]
-    cursor: Option<String>,
-}
-
 /// Every version of an appointment, the oldest first.
 #[utoipa::path(
     get,
     path = "/v1/tenants/{tenant}/appointments/{external_id}/versions",
     tag = "appointments",
     operation_id = "appointments_versions",
-    params(TenantPath, ExternalIdPath, VersionsQuery, PositionHeader),
+    params(TenantPath, ExternalIdPath, ListQuery, PositionHeader),
     responses(
         (status = 200, description = "A page of versions", body = Page<AppointmentVersion>),
         (status = 404, description = "It is not known"),
@@ -481,28 +435,21 @@ pub async fn versions(
     State(app): State<App>,
     scope: Scope,
     ExternalId(external_id): ExternalId,
-    Query(query): Query<VersionsQuery>,
+    Query(query): Query<ListQuery>,
     at_least: AtLeast,
 ) -> Result<Response, Problem> {
-    let cursors = app
-        .cursors()
-        .of("appointment versions", scope.tenant)
-        .filtered_by(Some(&external_id))
-        .filtered_by(query.as_of.map(|as_of| format!("{as_of:?}")));
-    let listing = Listing::open(&app, cursors, query.cursor.as_deref(), query.as_of, at_least).await?;
-    let Listing { view, as_of, .. } = &listing;
+    let list = ("appointment versions", Some(external_id.as_bytes()));
+    let listing = query.open(&app, list, scope.tenant, at_least).await?;
     let after = listing.after.as_deref().map(paging::read_change);
-    let found = view::versions(view, scope.tenant, &external_id, after, *as_of, query.limit.get() + 1);
+    let most = query.limit.get() + 1;
+    let found = view::versions(&listing.view, scope.tenant, &external_id, after, listing.as_of, most);
     if found.is_empty() && after.is_none() {
         return Err(Problem::not_found("appointment of this external id"));
     }
     let place = |last: &Versioned| paging::write_change(last.change);
-    let Page { items, next_cursor } = listing.page::<_, Versioned, _>(found, query.limit, place);
-    let partition = view.position().partition;
-    let items = items.into_iter().map(|found| AppointmentVersion {
+    let partition = listing.view.position().partition;
+    Ok(listing.reply_cut(found, query.limit, place, |found| AppointmentVersion {
         position: found.change.to_text(partition),
         appointment: found.appointment.into(),
-    });
-    let page = Page { items: items.collect(), next_cursor };
-    Ok(Reply::ok(page).at(view.position()).into_response())
+    }))
 }

@@ -13,9 +13,9 @@ use crate::server::Server;
 
 /// The machine's clock, so many seconds ahead.
 #[derive(Default)]
-struct Ahead {
+pub(crate) struct Ahead {
     clock: SystemClock,
-    seconds: AtomicU64,
+    pub(crate) seconds: AtomicU64,
 }
 
 impl Clock for Ahead {

@@ -237,6 +237,8 @@ fn a_purchase_is_refused_in_the_order_of_the_rules() {
 
     let nobody = server.post(shop.path(&format!("sales/{sale}/orders"))).json(&json!({})).send();
     refused(&nobody, 422, "field-refused");
+    let detail = nobody.problem()["errors"][0]["detail"].as_str().expect("a sentence").to_owned();
+    assert!(detail.contains("users/authenticate") && detail.contains("Authorization: Bearer"), "{detail}");
     let unknown = server.post(shop.path(&format!("sales/{sale}/orders"))).json(&json!({"buyer": ANN})).send();
     refused(&unknown, 400, "body-invalid");
 }
@@ -516,6 +518,7 @@ fn fields_that_break_a_rule_are_named() {
         (create("inventory", json!(1_000_000_001)), 422, "invalid-inventory", "/inventory"),
         (create("stock", json!(1)), 400, "body-invalid", "/stock"),
         (shop.announce(&product, 1_000_001, &json!({})), 422, "invalid-quantity", "/quantity"),
+        (shop.announce(&product, 0, &json!({})), 422, "invalid-quantity", "/quantity"),
         (shop.announce(&product, 1, &json!({"buyer_limit": 0})), 422, "invalid-buyer-limit", "/buyer_limit"),
         (
             shop.announce(&product, 1, &json!({"hold_seconds": 0})),
@@ -542,4 +545,6 @@ fn fields_that_break_a_rule_are_named() {
     refused(&shop.announce(NOBODY, 1, &json!({})), 404, "product-not-found");
     refused(&shop.announce(&product, 10, &json!({})), 409, "inventory-short");
     refused(&server.get(shop.path("sales/none")).send(), 400, "path-invalid");
+    let unsold = server.patch(shop.path(&format!("sales/{sale}")), &json!({"quantity": 0})).send();
+    assert_eq!(unsold.ok(200)["state"], "sold_out", "a sale that is there may be left with what is sold");
 }

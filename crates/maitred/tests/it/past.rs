@@ -1,10 +1,17 @@
 //! The past: pages that show one point of the log, positions that are still to come, and tenants that are closed.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use maitred_booking::tenants::Role;
+use maitred_core::Timestamp;
+use maitred_engine::clock::Clock;
 use serde_json::{Value, json};
 
+use crate::client::Answer;
+use crate::clock::Ahead;
 use crate::server::{Server, tenant_input};
 
 const HERE: &str = "/v1/tenants/default/appointments";
@@ -95,6 +102,119 @@ fn versions_tenants_and_keys_are_paged_as_they_were_at_the_first_page() {
     let mut names = slugs(&keys, "name");
     names.sort(); // they come by id, which within a millisecond is not the order in which they were made
     assert_eq!(names, ["k-0", "k-1", "k-2", "k-3"]);
+}
+
+/// The id of what is made.
+fn made(answer: &Answer) -> String {
+    answer.ok(201)["id"].as_str().expect("an id").to_owned()
+}
+
+fn product(server: &Server, shop: &str) -> String {
+    let price = json!({"amount": 1, "currency": "EUR"});
+    let body = json!({"name": "p", "price": price, "inventory": 100});
+    made(&server.post(format!("{shop}/products")).json(&body).send())
+}
+
+fn sale(server: &Server, shop: &str, product: &str, more: &Value) -> String {
+    let mut body = json!({
+        "product_id": product, "quantity": 5, "buyer_limit": 5,
+        "starts_at": "2020-01-01T00:00:00Z", "ends_at": "3020-01-01T00:00:00Z",
+    });
+    body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    made(&server.post(format!("{shop}/sales")).json(&body).send())
+}
+
+fn buy(server: &Server, shop: &str, sale: &str) -> String {
+    let body = json!({"buyer_id": "01890000-0000-7000-8000-00000000000a"});
+    made(&server.post(format!("{shop}/sales/{sale}/orders")).json(&body).send())
+}
+
+/// The items of all pages, by id: products, sales and orders come in the order of random ids within a millisecond.
+fn by_id(pages: &[Value]) -> BTreeMap<String, Value> {
+    let items = pages.iter().flat_map(|page| page["items"].as_array().expect("items"));
+    let mut seen = BTreeMap::new();
+    for item in items {
+        let id = item["id"].as_str().expect("an id").to_owned();
+        assert!(seen.insert(id, item.clone()).is_none(), "an item stands in one page");
+    }
+    seen
+}
+
+#[test]
+fn products_sales_and_orders_are_paged_as_they_were_at_the_first_page() {
+    let server = Server::open();
+    const SHOP: &str = "/v1/tenants/default";
+    let products: Vec<_> = (0..5).map(|_| product(&server, SHOP)).collect();
+    // Held pieces are not processed: nothing is written behind the test's back.
+    let held = json!({"hold_seconds": 3_600});
+    let sales: Vec<_> = products.iter().map(|product| sale(&server, SHOP, product, &held)).collect();
+    let doomed = sale(&server, SHOP, &products[4], &held);
+    let buy = |sale: &str| buy(&server, SHOP, sale);
+    let orders: Vec<_> = (0..5).map(|_| buy(&sales[0])).collect();
+    for list in ["products", "sales", "orders"] {
+        let before = by_id(&[server.get(format!("{SHOP}/{list}?limit=1000")).send().ok(200)]);
+        let paged = pages(&server, &format!("{SHOP}/{list}?limit=2"), || {
+            for product in &products {
+                let body = json!({"name": format!("changed before {list}")});
+                server.patch(format!("{SHOP}/products/{product}"), &body).send().ok(200);
+            }
+            for sale in &sales[1..] {
+                buy(sale);
+            }
+            if list == "sales" {
+                server.post(format!("{SHOP}/sales/{doomed}/cancel")).send().ok(200);
+            }
+            for order in &orders {
+                server.post(format!("{SHOP}/orders/{order}/cancel")).send().ok(200);
+            }
+            sale(&server, SHOP, &product(&server, SHOP), &json!({}));
+        });
+        assert_eq!(by_id(&paged), before, "{list}: every page shows the first page's point");
+    }
+    for path in
+        [format!("products/{}", products[0]), format!("sales/{doomed}"), format!("orders/{}", orders[0])]
+    {
+        let whole = server.get(format!("{SHOP}/{path}/versions?limit=1000")).send().ok(200);
+        let paged = pages(&server, &format!("{SHOP}/{path}/versions?limit=1"), || {
+            server.patch(format!("{SHOP}/products/{}", products[0]), &json!({"inventory": 200})).send();
+        });
+        let items: Vec<_> = paged.iter().flat_map(|page| page["items"].as_array().expect("items")).collect();
+        let expected = whole["items"].as_array().expect("items");
+        assert!(expected.len() >= 2, "{path} has changed");
+        assert_eq!(items, expected.iter().collect::<Vec<_>>(), "{path}");
+    }
+}
+
+#[test]
+fn a_window_and_a_hold_that_end_between_two_pages_are_open_on_both() {
+    let clock = Arc::new(Ahead::default());
+    let server = Server::with_keys_by(clock.clone());
+    let shop = "/v1/tenants/salon";
+    let product = product(&server, shop);
+    let ends_at = Timestamp::from_micros(clock.wall().as_micros() + 1_800_000_000).to_string();
+    let more = json!({"ends_at": ends_at, "hold_seconds": 600});
+    let sales: Vec<_> = (0..3).map(|_| sale(&server, shop, &product, &more)).collect();
+    for sale in &sales {
+        buy(&server, shop, sale);
+    }
+    for (list, field, then, now) in [
+        ("sales?state=active", "state", "active", "ended"),
+        ("sales?limit=1000", "state", "active", "ended"),
+        ("orders?status=held", "status", "held", "expired"),
+        ("orders?limit=1000", "status", "held", "expired"),
+    ] {
+        clock.seconds.store(0, Ordering::Relaxed);
+        let list = format!("{shop}/{list}").replace("limit=1000", "limit=1");
+        let list = if list.contains("limit") { list } else { format!("{list}&limit=1") };
+        // Nothing is written by a clock that has jumped: only the instant tells.
+        let paged = pages(&server, &list, || clock.seconds.store(3_600, Ordering::Relaxed));
+        let all = |pages: &[Value]| -> Vec<String> {
+            by_id(pages).values().map(|item| item[field].as_str().expect("a text").to_owned()).collect()
+        };
+        assert_eq!(all(&paged), [then; 3], "{list}: judged at the first page's instant");
+        let plain = list.split('?').next().expect("a path");
+        assert_eq!(all(&[server.get(plain).send().ok(200)]), [now; 3], "{list}: it is over now");
+    }
 }
 
 #[test]

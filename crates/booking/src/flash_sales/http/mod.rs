@@ -16,16 +16,11 @@ use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use maitred_core::{Actor, Position, Rejection, Seq, TenantNumber, Timestamp};
-use maitred_engine::View;
-use maitred_web::page::ListCursors;
-use maitred_web::{
-    AsOf, AtLeast, Attempt, Caller, Credentials, ETag, Limit, Page, Preconditions, Problem, Reply, Role,
-    Time, etag,
-};
+use maitred_core::{Actor, ChangeId, Position, Rejection, Timestamp};
+use maitred_web::{AtLeast, Attempt, Caller, Credentials, ETag, Problem, Reply, Role, Time};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::view::{self, Versioned};
@@ -33,42 +28,12 @@ use super::{Command, Outcome};
 use crate::accounts::LoggedIn;
 use crate::app::{Accepted, Access, App, Scope};
 use crate::money::{Money, MoneyBody};
-use crate::paging;
+use crate::paging::{self, ListQuery};
 use crate::record::Kind;
 use crate::violation::refuse_any;
 
 /// The size of a command of this domain in memory, roughly.
 const COMMAND_BYTES: usize = 256;
-
-/// Which past of one record is wanted.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct OneQuery {
-    /// As the system knew it then: an instant or a position.
-    #[param(inline)]
-    #[serde(default)]
-    as_of: Option<AsOf>,
-}
-
-/// Which records of a list are wanted.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct ListQuery {
-    /// As the system knew them then: an instant or a position.
-    #[param(inline)]
-    #[serde(default)]
-    as_of: Option<AsOf>,
-    /// How many items a page may have.
-    #[serde(default)]
-    #[param(inline)]
-    limit: Limit,
-    /// Where the last page ended.
-    #[param(max_length = 1024)]
-    #[serde(default)]
-    cursor: Option<String>,
-}
 
 /// One version of a record.
 #[derive(Debug, Serialize, ToSchema)]
@@ -77,37 +42,6 @@ pub struct RecordVersion<T> {
     record: T,
     /// Where it stands in the log: `<partition>.<seq>.<ordinal>`.
     position: String,
-}
-
-/// The point in time that a read is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Moment {
-    /// The batch, unless it is the newest.
-    as_of: Option<Seq>,
-    /// The instant.
-    at: Timestamp,
-}
-
-impl Moment {
-    fn of(app: &App, view: &View, wanted: Option<AsOf>) -> Result<Self, Problem> {
-        let now = app.engine().now().max(view.timestamp());
-        let as_of = app.as_of(view, wanted)?;
-        let at = match (wanted, as_of) {
-            (Some(AsOf::Instant(instant)), _) => instant.min(now),
-            (_, Some(seq)) => view.timestamp_of(seq),
-            (_, None) => now,
-        };
-        Ok(Moment { as_of, at })
-    }
-}
-
-/// The cursors of a list, whose past is one of its filters.
-fn cursors(app: &App, list: &str, tenant: TenantNumber, as_of: Option<AsOf>) -> ListCursors {
-    app.cursors().of(list, tenant).filtered_by(as_of.map(|as_of| format!("{as_of:?}")))
-}
-
-fn open(cursors: &ListCursors, cursor: Option<&str>) -> Result<Option<Vec<u8>>, Problem> {
-    cursor.map(|cursor| cursors.open(cursor)).transpose()
 }
 
 /// Who asks about orders: as [`Scope`], and on an open server, which reads no credentials of itself, the user whose token
@@ -153,7 +87,9 @@ fn buyer(caller: &Caller, named: Option<Uuid>) -> Result<Uuid, Problem> {
         (Some(own), _) => Ok(own),
         (None, Some(named)) => Ok(named),
         (None, None) => {
-            let detail = "required: whoever works for the tenant says for whom they buy";
+            let detail = "required, unless the request carries the buyer's own token: \
+                          POST /v1/tenants/{tenant}/users registers a buyer, POST …/users/authenticate logs one in, and \
+                          the `token` of either answer is sent as `Authorization: Bearer <token>`";
             Err(Problem::field_refused("/buyer_id", detail))
         }
     }
@@ -187,20 +123,6 @@ fn tag(version: u64, body: &impl Serialize) -> ETag {
     let hash = blake3::hash(&json);
     let (head, _) = hash.as_bytes().split_first_chunk().expect("a BLAKE3 hash has 32 bytes");
     ETag::live(version, u64::from_le_bytes(*head))
-}
-
-/// The answer to a read of one record: the record, or that the client has it.
-fn read_reply<T: Serialize>(
-    version: u64,
-    body: T,
-    position: Position,
-    preconditions: &Preconditions,
-) -> Response {
-    let etag = tag(version, &body);
-    if preconditions.is_fresh(&etag) {
-        return etag::not_modified(etag);
-    }
-    Reply::ok(body).at(position).tagged(etag).into_response()
 }
 
 /// The answer to a command: `location` is the path of what was made.
@@ -243,22 +165,17 @@ where
     Body: From<Versioned<T>> + Serialize,
 {
     let list = format!("{} versions", kind.as_str());
-    let cursors = cursors(app, &list, scope.tenant, query.as_of).filtered_by(Some(id));
-    let after = open(&cursors, query.cursor.as_deref())?.map(|place| paging::read_change(&place));
-    let view = app.view(at_least).await?;
-    let as_of = app.as_of(&view, query.as_of)?;
+    let listing = query.open(app, (&list, Some(id.as_bytes())), scope.tenant, at_least).await?;
+    let after = listing.after.as_deref().map(paging::read_change);
     let record = view::record_id(scope.tenant, kind, id);
-    let found = view::versions::<T>(&view, record, after, as_of, query.limit.get() + 1);
+    let found = view::versions::<T>(&listing.view, record, after, listing.as_of, query.limit.get() + 1);
     if found.is_empty() && after.is_none() {
         return Err(Problem::not_found(kind.as_str()));
     }
-    let more = found.len() > query.limit.get();
-    let last = found.get(query.limit.get() - 1).filter(|_| more).map(|(change, _)| *change);
-    let partition = view.position().partition;
-    let items = found.into_iter().take(query.limit.get()).map(|(change, version)| RecordVersion {
+    let partition = listing.view.position().partition;
+    let place = |(change, _): &(ChangeId, Versioned<T>)| paging::write_change(*change);
+    Ok(listing.reply_cut(found, query.limit, place, |(change, version)| RecordVersion {
         record: Body::from(version),
         position: change.to_text(partition),
-    });
-    let next_cursor = last.map(|last| cursors.seal(&paging::write_change(last)));
-    Ok(Reply::ok(Page { items: items.collect(), next_cursor }).at(view.position()).into_response())
+    }))
 }

@@ -1,21 +1,16 @@
 //! `/v1/tenants/{tenant}/sales/{id}/orders` and `/v1/tenants/{tenant}/orders…`.
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use maitred_core::{Actor, TenantNumber};
 use maitred_engine::batch::Idempotency;
 use maitred_engine::{Answer, Envelope, Unavailable};
-use maitred_web::{
-    AsOf, AtLeast, Attempt, JsonBody, Limit, Page, Path, Preconditions, Problem, Query, Reply, Time,
-};
+use maitred_web::{AsOf, AtLeast, Attempt, JsonBody, Limit, Page, Path, Problem, Query, Time};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{
-    Asking, COMMAND_BYTES, ListQuery, Moment, OneQuery, RecordVersion, buyer, confined_to, cursors, open,
-    own, read_reply, submit, time, write_reply,
-};
+use super::{Asking, COMMAND_BYTES, RecordVersion, buyer, confined_to, own, submit, tag, time, write_reply};
 use crate::app::{Accepted, App, refusal};
 use crate::flash_sales::command::{Command, PlaceOrder, REASON_CHARS_MAX};
 use crate::flash_sales::fact::{Order, OrderStatus};
@@ -23,8 +18,9 @@ use crate::flash_sales::rules::Outcome;
 use crate::flash_sales::statistics::Try;
 use crate::flash_sales::view::{self, OrderPlace, OrderQuery, Versioned};
 use crate::money::MoneyBody;
-use crate::paging;
+use crate::paging::{self, ListQuery, Listing};
 use crate::parameters::{IdempotencyHeader, IfNoneMatchHeader, PositionHeader, TenantPath};
+use crate::reading::{Moment, One, OneQuery};
 use crate::record::Kind;
 
 // The attribute below takes literals alone.
@@ -279,13 +275,13 @@ pub async fn list(
         return Err(Problem::forbidden("A customer sees their own orders; leave buyer_id out."));
     }
     let buyer = own.or(query.buyer_id);
-    let cursors = cursors(&app, "orders", scope.tenant, query.as_of)
+    let cursors = paging::cursors(&app, "orders", scope.tenant, query.as_of)
         .filtered_by(query.sale_id)
         .filtered_by(buyer)
         .filtered_by(query.status.map(|status| format!("{status:?}")));
-    let after = open(&cursors, query.cursor.as_deref())?.map(|place| read_place(&place));
-    let view = app.view(at_least).await?;
-    let moment = Moment::of(&app, &view, query.as_of)?;
+    let listing = Listing::open(&app, cursors, query.cursor.as_deref(), query.as_of, at_least).await?;
+    let moment = listing.moment();
+    let after = listing.after.as_deref().map(read_place);
     let wanted = OrderQuery {
         sale: query.sale_id,
         buyer,
@@ -293,10 +289,9 @@ pub async fn list(
         at: moment.at,
         as_of: moment.as_of,
     };
-    let found = view::orders(&view, scope.tenant, &wanted, after, query.limit.get());
-    let items = found.items.into_iter().map(|order| OrderBody::at(order, moment)).collect();
-    let next_cursor = found.next.map(|next| cursors.seal(&write_place(next)));
-    Ok(Reply::ok(Page { items, next_cursor }).at(view.position()).into_response())
+    let found = view::orders(&listing.view, scope.tenant, &wanted, after, query.limit.get());
+    let items = found.items.into_iter().map(|order| OrderBody::at(order, moment));
+    Ok(listing.reply(items, found.next.map(write_place)))
 }
 
 fn write_place(place: OrderPlace) -> Vec<u8> {
@@ -326,21 +321,15 @@ fn read_place(opened: &[u8]) -> OrderPlace {
         (status = 404, description = "It is not there, was not there then, or is another customer's"),
     )
 )]
-pub async fn get(
-    State(app): State<App>,
-    Asking(scope): Asking,
-    Path((_tenant, id)): Path<(String, Uuid)>,
-    Query(query): Query<OneQuery>,
-    at_least: AtLeast,
-    preconditions: Preconditions,
-) -> Result<Response, Problem> {
-    let view = app.view(at_least).await?;
-    let moment = Moment::of(&app, &view, query.as_of)?;
+pub async fn get(Path((_tenant, id)): Path<(String, Uuid)>, one: One<Asking>) -> Result<Response, Problem> {
+    let Asking(scope) = one.who;
     let own = confined_to(&scope.caller);
-    let found = view::order(&view, scope.tenant, id, moment.as_of)
+    let found = view::order(&one.view, scope.tenant, id, one.moment.as_of)
         .filter(|found| own.is_none_or(|own| found.is.buyer == own))
         .ok_or_else(|| Problem::not_found("order"))?;
-    Ok(read_reply(found.version, OrderBody::at(found, moment), view.position(), &preconditions))
+    let version = found.version;
+    let body = OrderBody::at(found, one.moment);
+    Ok(one.reply(tag(version, &body), body))
 }
 
 /// Every version of an order, the oldest first.

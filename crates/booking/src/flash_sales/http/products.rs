@@ -1,14 +1,15 @@
 //! `/v1/tenants/{tenant}/products…`.
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use maitred_core::TenantNumber;
-use maitred_web::{AtLeast, Attempt, JsonBody, Page, Path, Preconditions, Problem, Query, Reply, Time};
+use maitred_engine::View;
+use maitred_web::{AtLeast, Attempt, JsonBody, Page, Path, Preconditions, Problem, Query, Time};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{ListQuery, OneQuery, RecordVersion, cursors, open, price, read_reply, submit, write_reply};
+use super::{RecordVersion, price, submit, tag, write_reply};
 use crate::app::{Accepted, App, Scope, version_wanted};
 use crate::flash_sales::command::{
     Command, CreateProduct, DESCRIPTION_CHARS_MAX, INVENTORY_MAX, NAME_CHARS_MAX, ProductPatch, UpdateProduct,
@@ -19,8 +20,9 @@ use crate::flash_sales::stock;
 use crate::flash_sales::view::{self, Versioned};
 use crate::json::given;
 use crate::money::MoneyBody;
-use crate::paging;
+use crate::paging::{self, ListQuery};
 use crate::parameters::{IdempotencyHeader, IfMatchHeader, IfNoneMatchHeader, PositionHeader, TenantPath};
+use crate::reading::{Moment, One, OneQuery};
 use crate::record::Kind;
 
 // The attributes below take literals alone.
@@ -122,6 +124,11 @@ impl ProductInStock {
         let available = product.is.inventory.saturating_sub(allocated);
         ProductInStock { product: product.into(), available, allocated }
     }
+
+    fn read(view: &View, tenant: TenantNumber, product: Versioned<Product>, moment: Moment) -> Self {
+        let allocated = stock::allocated(view, tenant, product.is.id, moment.as_of);
+        ProductInStock::new(product, allocated)
+    }
 }
 
 fn answer(tenant: TenantNumber, app: &App, accepted: Accepted<Outcome>) -> Response {
@@ -182,18 +189,12 @@ pub async fn list(
     Query(query): Query<ListQuery>,
     at_least: AtLeast,
 ) -> Result<Response, Problem> {
-    let cursors = cursors(&app, "products", scope.tenant, query.as_of);
-    let after = open(&cursors, query.cursor.as_deref())?.map(|place| Uuid::from_bytes(paging::place(&place)));
-    let view = app.view(at_least).await?;
-    let as_of = app.as_of(&view, query.as_of)?;
-    let found = view::products(&view, scope.tenant, after, as_of, query.limit.get());
-    let items = found.items.into_iter().map(|product| {
-        let allocated = stock::allocated(&view, scope.tenant, product.is.id, as_of);
-        ProductInStock::new(product, allocated)
-    });
-    let page =
-        Page { items: items.collect(), next_cursor: found.next.map(|next| cursors.seal(next.as_bytes())) };
-    Ok(Reply::ok(page).at(view.position()).into_response())
+    let listing = query.open(&app, ("products", None), scope.tenant, at_least).await?;
+    let (view, moment) = (&listing.view, listing.moment());
+    let after = listing.after.as_deref().map(|place| Uuid::from_bytes(paging::place(place)));
+    let found = view::products(view, scope.tenant, after, moment.as_of, query.limit.get());
+    let body = |product| ProductInStock::read(view, scope.tenant, product, moment);
+    Ok(listing.reply(found.items.into_iter().map(body), found.next))
 }
 
 /// One product.
@@ -209,22 +210,12 @@ pub async fn list(
         (status = 404, description = "It is not there, or was not there then"),
     )
 )]
-pub async fn get(
-    State(app): State<App>,
-    scope: Scope,
-    Path((_tenant, id)): Path<(String, Uuid)>,
-    Query(query): Query<OneQuery>,
-    at_least: AtLeast,
-    preconditions: Preconditions,
-) -> Result<Response, Problem> {
-    let view = app.view(at_least).await?;
-    let as_of = app.as_of(&view, query.as_of)?;
-    let product =
-        view::product(&view, scope.tenant, id, as_of).ok_or_else(|| Problem::not_found("product"))?;
-    let allocated = stock::allocated(&view, scope.tenant, id, as_of);
-    let version = product.version;
-    let body = ProductInStock::new(product, allocated);
-    Ok(read_reply(version, body, view.position(), &preconditions))
+pub async fn get(Path((_tenant, id)): Path<(String, Uuid)>, one: One) -> Result<Response, Problem> {
+    let found = view::product(&one.view, one.who.tenant, id, one.moment.as_of)
+        .ok_or_else(|| Problem::not_found("product"))?;
+    let version = found.version;
+    let body = ProductInStock::read(&one.view, one.who.tenant, found, one.moment);
+    Ok(one.reply(tag(version, &body), body))
 }
 
 /// Change a product: what is absent stays.

@@ -7,13 +7,14 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Moment, OneQuery, time};
+use super::time;
 use crate::app::{App, Scope};
 use crate::flash_sales::fact::OrderStatus;
 use crate::flash_sales::reconciliation::{self, OrderCounts};
 use crate::flash_sales::statistics::{self, Second};
 use crate::flash_sales::view;
 use crate::parameters::{PositionHeader, TenantPath};
+use crate::reading::OneQuery;
 
 /// How many orders stand where.
 #[derive(Debug, Serialize, ToSchema)]
@@ -111,8 +112,7 @@ pub async fn reconciliation(
     Query(query): Query<OneQuery>,
     at_least: AtLeast,
 ) -> Result<Response, Problem> {
-    let view = app.view(at_least).await?;
-    let moment = Moment::of(&app, &view, query.as_of)?;
+    let (view, moment) = query.open(&app, at_least).await?;
     let position = view.position();
     let look = move || reconciliation::reconcile(&view, scope.tenant, id, moment.at, moment.as_of);
     let found = aside(id, look).await?.ok_or_else(|| Problem::not_found("sale"))?;

@@ -1,19 +1,17 @@
 //! `/v1/tenants/{tenant}/sales…`, but for the orders.
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use maitred_core::{TenantNumber, Timestamp};
 use maitred_engine::View;
 use maitred_web::{
-    AsOf, AtLeast, Attempt, JsonBody, Limit, Page, Path, Preconditions, Problem, Query, Reply, Time, sse,
+    AsOf, AtLeast, Attempt, JsonBody, Limit, Page, Path, Preconditions, Problem, Query, Time, sse,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{
-    ListQuery, Moment, OneQuery, RecordVersion, cursors, open, price, read_reply, submit, write_reply,
-};
+use super::{RecordVersion, price, submit, tag, write_reply};
 use crate::app::{Accepted, App, Scope, version_wanted};
 use crate::flash_sales::command::{
     BUYER_LIMIT_MAX, Command, CreateSale, HOLD_SECONDS_MAX, QUANTITY_MAX, SalePatch, UpdateSale,
@@ -25,9 +23,11 @@ use crate::flash_sales::stock::Stock;
 use crate::flash_sales::view::{self, SaleState, Versioned};
 use crate::json::given;
 use crate::money::MoneyBody;
-use crate::paging;
+use crate::paging::{self, ListQuery, Listing};
 use crate::parameters::{IdempotencyHeader, IfMatchHeader, IfNoneMatchHeader, PositionHeader, TenantPath};
+use crate::reading::{Moment, One, OneQuery};
 use crate::record::Kind;
+use crate::violation::{Violation, refuse_any};
 
 // The attributes below take literals alone.
 const _: () = assert!(QUANTITY_MAX == 1_000_000 && BUYER_LIMIT_MAX == 100 && HOLD_SECONDS_MAX == 86_400);
@@ -72,7 +72,7 @@ pub struct SaleInput {
     /// The first instant at which it no longer does; after `starts_at`.
     ends_at: Time,
     /// How many pieces it gives out. They are taken from the product's inventory at once.
-    #[schema(maximum = 1_000_000)]
+    #[schema(minimum = 1, maximum = 1_000_000)]
     quantity: u32,
     /// How many pieces one buyer may have; 1 if absent.
     #[schema(minimum = 1, maximum = 100, default = 1)]
@@ -241,6 +241,11 @@ pub async fn create(
     attempt: Attempt,
     JsonBody { value, bytes }: JsonBody<SaleInput>,
 ) -> Result<Response, Problem> {
+    if value.quantity == 0 {
+        // The rules allow it: the sale of a replaced service is there before it is given anything.
+        let detail = "quantity must be at least 1: a sale of nothing is sold out at once";
+        refuse_any(&[Violation::new("/quantity", "invalid-quantity", detail)])?;
+    }
     let command = CreateSale {
         id: None,
         product: value.product_id,
@@ -296,23 +301,21 @@ pub async fn list(
     Query(query): Query<SalesQuery>,
     at_least: AtLeast,
 ) -> Result<Response, Problem> {
-    let cursors = cursors(&app, "sales", scope.tenant, query.as_of)
+    let cursors = paging::cursors(&app, "sales", scope.tenant, query.as_of)
         .filtered_by(query.product_id)
         .filtered_by(query.state.map(|state| format!("{state:?}")));
-    let after = open(&cursors, query.cursor.as_deref())?.map(|place| Uuid::from_bytes(paging::place(&place)));
-    let view = app.view(at_least).await?;
-    let moment = Moment::of(&app, &view, query.as_of)?;
-    let free = |id| view::stock_at(&view, scope.tenant, id, moment.at, moment.as_of).map_or(0, |s| s.free);
+    let listing = Listing::open(&app, cursors, query.cursor.as_deref(), query.as_of, at_least).await?;
+    let (view, moment) = (&listing.view, listing.moment());
+    let after = listing.after.as_deref().map(|place| Uuid::from_bytes(paging::place(place)));
+    let free = |id| view::stock_at(view, scope.tenant, id, moment.at, moment.as_of).map_or(0, |s| s.free);
     let want = |found: &Versioned<Sale>| {
         let state = |sale: &Sale| SaleStateName::from(sale.state_at(moment.at, free(sale.id)));
         query.product_id.is_none_or(|product| found.is.product == product)
             && query.state.is_none_or(|wanted| state(&found.is) == wanted)
     };
-    let found = view::sales(&view, scope.tenant, after, moment.as_of, query.limit.get(), &want);
-    let items = found.items.into_iter().map(|sale| SaleWithStock::read(&view, scope.tenant, sale, moment));
-    let page =
-        Page { items: items.collect(), next_cursor: found.next.map(|next| cursors.seal(next.as_bytes())) };
-    Ok(Reply::ok(page).at(view.position()).into_response())
+    let found = view::sales(view, scope.tenant, after, moment.as_of, query.limit.get(), &want);
+    let body = |sale| SaleWithStock::read(view, scope.tenant, sale, moment);
+    Ok(listing.reply(found.items.into_iter().map(body), found.next))
 }
 
 /// One sale, and what is left of it. `If-None-Match` makes asking again and again cheap.
@@ -328,21 +331,12 @@ pub async fn list(
         (status = 404, description = "It is not there, or was not there then"),
     )
 )]
-pub async fn get(
-    State(app): State<App>,
-    scope: Scope,
-    Path((_tenant, id)): Path<(String, Uuid)>,
-    Query(query): Query<OneQuery>,
-    at_least: AtLeast,
-    preconditions: Preconditions,
-) -> Result<Response, Problem> {
-    let view = app.view(at_least).await?;
-    let moment = Moment::of(&app, &view, query.as_of)?;
-    let found =
-        view::sale(&view, scope.tenant, id, moment.as_of).ok_or_else(|| Problem::not_found("sale"))?;
+pub async fn get(Path((_tenant, id)): Path<(String, Uuid)>, one: One) -> Result<Response, Problem> {
+    let found = view::sale(&one.view, one.who.tenant, id, one.moment.as_of)
+        .ok_or_else(|| Problem::not_found("sale"))?;
     let version = found.version;
-    let body = SaleWithStock::read(&view, scope.tenant, found, moment);
-    Ok(read_reply(version, body, view.position(), &preconditions))
+    let body = SaleWithStock::read(&one.view, one.who.tenant, found, one.moment);
+    Ok(one.reply(tag(version, &body), body))
 }
 
 /// Change a sale that has not ended, while it runs too: what is absent stays.

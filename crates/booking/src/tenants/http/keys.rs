@@ -17,10 +17,11 @@ use super::super::command::{Command, CreateApiKey, RevokeApiKey, validate_api_ke
 use super::super::fact::Role;
 use super::super::rules::Outcome;
 use super::super::view::{self, ApiKey};
-use super::{ListQuery, OneQuery, submit};
+use super::submit;
 use crate::app::{Accepted, App, Scope};
-use crate::paging::{self, Listing};
+use crate::paging::{self, ListQuery};
 use crate::parameters::{IdempotencyHeader, PositionHeader, TenantPath};
+use crate::reading::OneQuery;
 use crate::violation::refuse_any;
 
 /// What an API key allows.
@@ -265,12 +266,11 @@ async fn read_page(
     query: &ListQuery,
     at_least: AtLeast,
 ) -> Result<Response, Problem> {
-    let listing = query.listing(app, "api keys", scope.tenant, at_least).await?;
-    let Listing { view, as_of, .. } = &listing;
+    let listing = query.open(app, ("api keys", None), scope.tenant, at_least).await?;
     let after = listing.after.as_deref().map(|place| Uuid::from_bytes(paging::place(place)));
-    let found = view::api_keys_as_of(view, owner(scope), after, *as_of, query.limit.get() + 1);
-    let page: Page<ApiKeyBody> = listing.page(found, query.limit, |key| key.id.into_bytes());
-    Ok(Reply::ok(page).at(view.position()).into_response())
+    let found =
+        view::api_keys_as_of(&listing.view, owner(scope), after, listing.as_of, query.limit.get() + 1);
+    Ok(listing.reply_cut(found, query.limit, |key| key.id.into_bytes(), ApiKeyBody::from))
 }
 
 /// One API key of a tenant.
@@ -324,10 +324,9 @@ async fn read_one(
     query: &OneQuery,
     at_least: AtLeast,
 ) -> Result<Response, Problem> {
-    let view = app.view(at_least).await?;
-    let as_of = app.as_of(&view, query.as_of)?;
-    let key =
-        view::api_key_as_of(&view, owner(scope), id, as_of).ok_or_else(|| Problem::not_found("API key"))?;
+    let (view, moment) = query.open(app, at_least).await?;
+    let key = view::api_key_as_of(&view, owner(scope), id, moment.as_of)
+        .ok_or_else(|| Problem::not_found("API key"))?;
     Ok(Reply::ok(ApiKeyBody::from(key)).at(view.position()).into_response())
 }
 

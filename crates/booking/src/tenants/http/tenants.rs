@@ -4,9 +4,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use jiff::tz::TimeZone;
 use maitred_core::TenantNumber;
-use maitred_web::{
-    AtLeast, Attempt, ETag, JsonBody, Page, Path, Preconditions, Problem, Query, Reply, Time, etag,
-};
+use maitred_web::{AtLeast, Attempt, ETag, JsonBody, Page, Path, Preconditions, Problem, Query, Reply, Time};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -17,11 +15,12 @@ use super::super::command::{
 use super::super::fact::{DropIn, DropIns};
 use super::super::rules::Outcome;
 use super::super::view::{self, Tenant};
-use super::{ListQuery, OneQuery, submit};
+use super::submit;
 use crate::app::{Accepted, App, Scope, tenant_not_found, version_wanted};
 use crate::json::given;
-use crate::paging::{self, Listing};
+use crate::paging::{self, ListQuery};
 use crate::parameters::{IdempotencyHeader, IfMatchHeader, IfNoneMatchHeader, PositionHeader, TenantPath};
+use crate::reading::{One, OneQuery};
 use crate::violation::{Violation, refuse_any};
 
 /// A replaced service.
@@ -262,13 +261,11 @@ pub async fn list(
     Query(query): Query<ListQuery>,
     at_least: AtLeast,
 ) -> Result<Response, Problem> {
-    let listing = query.listing(&app, "tenants", TenantNumber::SYSTEM, at_least).await?;
-    let Listing { view, as_of, .. } = &listing;
+    let listing = query.open(&app, ("tenants", None), TenantNumber::SYSTEM, at_least).await?;
     let after = listing.after.as_deref().map_or(0, |place| u32::from_be_bytes(paging::place(place)));
-    let found = view::tenants_as_of(view, TenantNumber(after), *as_of, query.limit.get() + 1);
+    let found = view::tenants_as_of(&listing.view, TenantNumber(after), listing.as_of, query.limit.get() + 1);
     let place = |tenant: &Tenant| tenant.profile.number.to_be_bytes();
-    let page: Page<TenantBody> = listing.page(found, query.limit, place);
-    Ok(Reply::ok(page).at(view.position()).into_response())
+    Ok(listing.reply_cut(found, query.limit, place, TenantBody::from))
 }
 
 /// One tenant.
@@ -284,22 +281,10 @@ pub async fn list(
         (status = 404, description = "It is not there, or was not there then"),
     )
 )]
-pub async fn get(
-    State(app): State<App>,
-    scope: Scope,
-    Path(slug): Path<String>,
-    Query(query): Query<OneQuery>,
-    at_least: AtLeast,
-    preconditions: Preconditions,
-) -> Result<Response, Problem> {
-    let view = app.view(at_least).await?;
-    let as_of = app.as_of(&view, query.as_of)?;
-    let tenant = view::tenant_as_of(&view, scope.tenant, as_of).ok_or_else(|| tenant_not_found(&slug))?;
-    let etag = ETag::version(tenant.version);
-    if preconditions.is_fresh(&etag) {
-        return Ok(etag::not_modified(etag));
-    }
-    Ok(Reply::ok(TenantBody::from(tenant)).at(view.position()).tagged(etag).into_response())
+pub async fn get(Path(slug): Path<String>, one: One) -> Result<Response, Problem> {
+    let tenant = view::tenant_as_of(&one.view, one.who.tenant, one.moment.as_of)
+        .ok_or_else(|| tenant_not_found(&slug))?;
+    Ok(one.reply(ETag::version(tenant.version), TenantBody::from(tenant)))
 }
 
 /// Change what is given.
@@ -394,17 +379,14 @@ pub async fn versions(
     Query(query): Query<ListQuery>,
     at_least: AtLeast,
 ) -> Result<Response, Problem> {
-    let listing = query.listing(&app, "tenant versions", scope.tenant, at_least).await?;
-    let Listing { view, as_of, .. } = &listing;
+    let listing = query.open(&app, ("tenant versions", None), scope.tenant, at_least).await?;
     let after = listing.after.as_deref().map(paging::read_change);
-    let found = view::tenant_versions(view, scope.tenant, after, *as_of, query.limit.get() + 1);
+    let found =
+        view::tenant_versions(&listing.view, scope.tenant, after, listing.as_of, query.limit.get() + 1);
+    let partition = listing.view.position().partition;
     let place = |last: &view::TenantVersion| paging::write_change(last.change);
-    let Page { items, next_cursor } = listing.page::<_, view::TenantVersion, _>(found, query.limit, place);
-    let partition = view.position().partition;
-    let items = items.into_iter().map(|found| TenantVersion {
+    Ok(listing.reply_cut(found, query.limit, place, |found| TenantVersion {
         position: found.change.to_text(partition),
         tenant: found.tenant.into(),
-    });
-    let page = Page { items: items.collect(), next_cursor };
-    Ok(Reply::ok(page).at(view.position()).into_response())
+    }))
 }
