@@ -9,6 +9,7 @@
 //! Invariant: the folder is only read. Views are rebuilt and copied in folders of their own, which are removed at
 //! the end; the log is read through a disk that keeps in memory what opening it would mend.
 
+mod accounts;
 mod compare;
 mod invariants;
 mod stock;

@@ -8,7 +8,7 @@ use maitred_core::key::Parts;
 use maitred_core::{ChangeId, Key, Read, Seq, Table, TenantNumber, Timestamp};
 use maitred_engine::View;
 
-use super::{Watch, stock};
+use super::{Watch, accounts, stock};
 
 /// After so many problems of one kind the rest is only counted.
 const PROBLEMS_TOLD_MAX: usize = 20;
@@ -51,6 +51,8 @@ pub(super) fn check(view: &View, watch: &dyn Watch) -> Found {
     claims(view, &mut found);
     watch.begin("looking at sales", 0);
     stock::check(view, &mut found);
+    watch.begin("looking at accounts", 0);
+    accounts::check(view, &mut found);
     watch.begin("looking at versions", 0);
     versions(view, view.seq(), &mut found);
     timestamps(view, view.seq(), &mut found);
