@@ -25,6 +25,9 @@ pub enum TimerKind {
     SaleEnd = 2,
 }
 
+/// When something is due that is not to be done yet: never.
+const NEVER: Timestamp = Timestamp::from_micros(i64::MAX);
+
 /// Something to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timer {
@@ -70,9 +73,20 @@ pub fn put(view: &mut dyn Write, timer: &Timer) {
     view.put(&timer.key(), &[]);
 }
 
-/// Takes a timer away, if it is there.
+/// Puts a timer that is there off until it is removed: what it is about is still being taken over, and ends by a version
+/// that is to come.
+pub fn put_off(view: &mut dyn Write, timer: &Timer) {
+    view.delete(&timer.key());
+    view.put(&Timer { due: NEVER, ..*timer }.key(), &[]);
+}
+
+/// Takes a timer away, if it is there, put off or not.
 pub fn remove(view: &mut dyn Write, timer: &Timer) {
     view.delete(&timer.key());
+    let never = Timer { due: NEVER, ..*timer }.key();
+    if view.get(&never).is_some() {
+        view.delete(&never);
+    }
 }
 
 /// The commands that are due, the longest due first, at most `limit`: to be submitted as the actor `system`.
@@ -126,5 +140,12 @@ mod tests {
         assert_eq!(tenants(30, 2), [2, 1]);
         remove(&mut view, &timer(10, 2));
         assert_eq!(next_due(&view), Some(Timestamp::from_millis(20)));
+        for millis in [20, 30] {
+            put_off(&mut view, &timer(millis, 1));
+        }
+        assert_eq!(due(&view, Timestamp::from_millis(1 << 40), 9), [], "what is put off is never due");
+        assert_eq!(next_due(&view), Some(NEVER));
+        remove(&mut view, &timer(30, 1));
+        assert_eq!(view, MemoryView::default(), "and goes as any other");
     }
 }

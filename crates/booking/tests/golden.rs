@@ -12,7 +12,7 @@ use maitred_booking::accounts::fact::{Account, Person, State as AccountState};
 use maitred_booking::appointments::fact::{Details, Imported, ResourceNamed, State};
 use maitred_booking::consumers::{CursorKept, DeadLetterParked};
 use maitred_booking::flash_sales::fact::Closed;
-use maitred_booking::flash_sales::{Closing, Order, OrderStatus, Product, Sale};
+use maitred_booking::flash_sales::{Closing, Imported as Taken, Order, OrderStatus, Product, Sale};
 use maitred_booking::money::{Currency, Money};
 use maitred_booking::tenants::fact::KeyState;
 use maitred_booking::tenants::{DropIn, DropIns, Profile, Role};
@@ -134,8 +134,8 @@ fn samples() -> Vec<(&'static str, Fact)> {
     samples
 }
 
-fn account_samples() -> [(&'static str, accounts::Fact); 3] {
-    use accounts::Fact::{AccountClosed, PasswordChanged, UserRegistered};
+fn account_samples() -> [(&'static str, accounts::Fact); 5] {
+    use accounts::Fact::{AccountClosed, PasswordChanged, UserImported, UserRegistered};
     let account = Account {
         id: Uuid::from_bytes([1, 2, 3, 4, 5, 6, 0x77, 8, 0x89, 10, 11, 12, 13, 14, 15, 12]),
         credential: 1,
@@ -153,18 +153,26 @@ fn account_samples() -> [(&'static str, accounts::Fact); 3] {
         person: Some(person("Dw4NDAsKCQgHBgUEAwIBAA")),
     };
     let closed = AccountState { account: Account { credential: 2, closed: true, ..account }, person: None };
+    let imported = |version, state: &AccountState| {
+        let updated_at = Timestamp::from_millis(1_600_000_000_003);
+        UserImported(accounts::Imported { version, updated_at, state: state.clone() })
+    };
+    let (first, last) = (imported(1, &registered), imported(2, &closed));
     [
         ("user_registered", UserRegistered(registered)),
         ("password_changed", PasswordChanged(changed)),
         ("account_closed", AccountClosed(closed)),
+        ("user_imported", first),
+        ("user_imported_closed", last),
     ]
 }
 
 /// A product, a sale of it that holds pieces and one that does not, and the orders of both.
 fn flash_sale_samples() -> impl Iterator<Item = (&'static str, flash_sales::Fact)> {
     use flash_sales::Fact::{
-        OrderCancelled, OrderCompleted, OrderExpired, OrderFailed, OrderPaid, OrderPlaced, ProductCreated,
-        ProductDeleted, ProductUpdated, SaleCancelled, SaleCreated, SaleEnded, SaleUpdated,
+        OrderCancelled, OrderCompleted, OrderExpired, OrderFailed, OrderImported, OrderPaid, OrderPlaced,
+        ProductCreated, ProductDeleted, ProductImported, ProductUpdated, SaleCancelled, SaleCreated,
+        SaleEnded, SaleImported, SaleUpdated,
     };
 
     let id = |last: u8| Uuid::from_bytes([2, 2, 3, 4, 5, 6, 0x77, 8, 0x89, 10, 11, 12, 13, 14, 15, last]);
@@ -213,6 +221,20 @@ fn flash_sale_samples() -> impl Iterator<Item = (&'static str, flash_sales::Fact
         |last: u8, status| Order { sale: id(3), hold_expires_at: Some(at(602_000)), ..order(last, status) };
     let failed = Order { failure: Some("No such user.".into()), ..order(11, OrderStatus::Failed) };
     let paid = Order { payment_reference: Some("till-7".into()), ..held(12, OrderStatus::Paid) };
+    fn taken<T>(version: u64, latest: bool, is: T) -> Taken<T> {
+        Taken { version, updated_at: Timestamp::from_millis(1_600_000_000_004), latest, is }
+    }
+    let sold = order(22, OrderStatus::Pending);
+    let imported = [
+        ("product_imported", ProductImported(taken(1, true, product.clone()))),
+        ("sale_imported", SaleImported(taken(1, false, holding.clone()))),
+        ("order_imported", OrderImported(taken(1, false, held(20, OrderStatus::Held)))),
+        ("order_imported_paid", OrderImported(taken(2, true, held(20, OrderStatus::Paid)))),
+        ("order_imported_held", OrderImported(taken(1, true, held(21, OrderStatus::Held)))),
+        ("sale_imported_closed", SaleImported(taken(2, true, closed(Closing::Ended, &holding)))),
+        ("sale_imported_open", SaleImported(taken(1, true, sale.clone()))),
+        ("order_imported_pending", OrderImported(taken(1, true, sold))),
+    ];
     [
         ("product_created", ProductCreated(product)),
         ("product_updated", ProductUpdated(renamed.clone())),
@@ -235,6 +257,7 @@ fn flash_sale_samples() -> impl Iterator<Item = (&'static str, flash_sales::Fact
         ("product_deleted", ProductDeleted(Product { deleted: true, ..renamed })),
     ]
     .into_iter()
+    .chain(imported)
 }
 
 #[test]
@@ -274,8 +297,10 @@ fn every_golden_file_of_any_version_can_be_read() {
 /// name of the file, and the kinds of the facts that make it.
 const VIEWS: &[(&str, std::ops::RangeInclusive<u16>)] = &[
     ("view", 1..=199),
-    ("view-accounts", 300..=399),
-    ("view-flash-sales", 400..=499),
+    ("view-accounts", 300..=302),
+    ("view-accounts-imported", 303..=399),
+    ("view-flash-sales", 400..=425),
+    ("view-flash-sales-imported", 430..=499),
     ("view-consumers", 500..=599),
 ];
 

@@ -2,7 +2,11 @@
 //!
 //! ```text
 //!   {"type":"tenant","format":1,"slug":…}         the profile; keys are not exported
-//!   {"type":"appointment","version":1,…}          every version of every record, in the order of the log
+//!   {"type":"user","version":1,…}                 every version of every record, in the order of the log: users with
+//!   {"type":"product","version":1,"latest":…}     the hashes of their passwords, products, sales, orders and
+//!   {"type":"sale","version":1,"latest":…}        appointments
+//!   {"type":"order","version":1,"latest":…}
+//!   {"type":"appointment","version":1,…}
 //!   {"type":"end","lines":2}                      how many lines stand before it
 //! ```
 //!
@@ -10,7 +14,11 @@
 //! - An export is the tenant as it stood after one batch, however long it takes and whatever is written meanwhile.
 //! - Versions come in the order in which they were decided, so that an import into an empty tenant meets no overlap
 //!   that was not there.
+//! - What is personal of a user is exported as it is when its line is written; of an account that is closed by then
+//!   nothing is, whatever past is exported.
 //! - An import is made of ordinary commands. Importing a file again changes nothing.
+//! - What ends by itself does so again where it is imported, but not before its newest version is there (`latest`): an
+//!   older one was followed by what stands further down.
 
 mod export;
 mod import;

@@ -48,8 +48,8 @@ pub struct ExportQuery {
     as_of: Option<AsOf>,
 }
 
-/// A tenant's appointments as lines of JSON: the profile, every version of every appointment, and an end. Keys, users,
-/// products, sales and orders are not among them.
+/// A tenant as lines of JSON: the profile, every version of every user, product, sale, order and appointment, and an end.
+/// Users come with the hashes of their passwords, so keep it as you keep the data folder. API keys are not exported.
 #[utoipa::path(
     get,
     path = "/v1/tenants/{tenant}/export",

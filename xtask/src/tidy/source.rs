@@ -10,10 +10,6 @@ const LINES_MAX: usize = 500;
 /// The source files that are longer and stay so, each with the reason.
 const LONG: &[(&str, &str)] = &[
     ("crates/engine/src/engine.rs", "the handle that everybody holds, and the threads behind it"),
-    (
-        "crates/booking/src/appointments/http.rs",
-        "the routes of one domain with their documents, one after the other",
-    ),
     ("crates/booking/src/appointments/tests.rs", "rows of one table: every answer the domain gives"),
     ("crates/booking/src/flash_sales/tests.rs", "rows of one table: every answer the domain gives"),
     ("crates/maitred/tests/it/flash_sales.rs", "rows of one table: every answer of the domain's routes"),

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::email::{self, EMAIL_UNITS_MAX};
+use super::fact::Imported;
 use super::password::PasswordHash;
 use crate::violation::Violation;
 
@@ -15,6 +16,9 @@ pub enum Command {
     ChangePassword(ChangePassword),
     /// Close an account for good.
     Close(CloseAccount),
+    /// Take over one version of an account as another server exported it. Versions come in their order. One that is
+    /// there already changes nothing.
+    Import(Imported),
 }
 
 /// Makes an account.
@@ -58,6 +62,21 @@ pub fn validate_register(register: &RegisterUser) -> Vec<Violation> {
 pub fn validate_change(change: &ChangePassword) -> Vec<Violation> {
     let mut found = Vec::new();
     check_hash(&mut found, "/new_password", &change.password);
+    found
+}
+
+/// What is wrong with an imported version of an account.
+pub fn validate_import(import: &Imported) -> Vec<Violation> {
+    let mut found = Vec::new();
+    if import.version == 0 {
+        found.push(Violation::new("/version", "invalid-version", "versions count from 1"));
+    }
+    if let Some(person) = &import.state.person {
+        if !email::is_form(&person.email) {
+            found.push(invalid_email());
+        }
+        check_hash(&mut found, "/password_hash", &person.password);
+    }
     found
 }
 

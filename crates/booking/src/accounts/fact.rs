@@ -19,8 +19,22 @@ recorded! {
         PasswordChanged(State) = 301 version 1,
         /// An account is closed for good.
         AccountClosed(State) = 302 version 1,
+        /// A version of an account was taken over from another server.
+        UserImported(Imported) = 303 version 1,
     }
     older {}
+}
+
+/// A version that was taken over as it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported {
+    /// Its number there and here.
+    pub version: u64,
+    /// When it was decided there.
+    #[serde(with = "micros")]
+    pub updated_at: Timestamp,
+    /// The account, and what was personal of it when it was exported: nothing of one that was closed by then.
+    pub state: State,
 }
 
 /// An account, as facts keep it.

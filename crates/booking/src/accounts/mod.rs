@@ -22,6 +22,9 @@
 //! | `id-collision` | conflict | another email has the hash of this one |
 //! | `email-taken` | conflict | there is an account of this email |
 //!
+//! A version that is taken over from another server is refused by the same codes, and by `version-missing` and
+//! `version-differs` (conflicts) where it is neither the next one nor one that is here.
+//!
 //! Next: [`session`] for how a handler learns who is logged in.
 
 pub mod command;
@@ -39,7 +42,7 @@ pub mod token;
 pub mod view;
 
 pub use command::{ChangePassword, CloseAccount, Command, RegisterUser};
-pub use fact::Fact;
+pub use fact::{Account, Fact, Imported, Person, State};
 pub use password::{Password, PasswordHash};
 pub use rules::{Effect, Outcome, Rules};
 pub use session::{Accounts, LoggedIn, Login};

@@ -109,6 +109,11 @@ impl PasswordHash {
         PasswordHash(text.into())
     }
 
+    /// Its text, for an export: whoever has it can try passwords against it.
+    pub fn as_phc(&self) -> &str {
+        &self.0
+    }
+
     /// Hashes a password with the costs of this build.
     pub fn make(password: &Password, salt: &[u8; SALT_BYTES], workspace: &mut Workspace) -> Self {
         let params = Params::new(MEMORY_KIB, PASSES, LANES, Some(HASH_BYTES)).expect("costs that are sound");

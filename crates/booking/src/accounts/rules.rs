@@ -1,12 +1,14 @@
 //! How commands on accounts are answered.
 
-use maitred_core::{At, Class, Context, Decision, Domain, Read, Rejection, Storable, Undecodable, Write};
+use maitred_core::{
+    At, Class, Context, Decision, Domain, Read, Rejection, Storable, Timestamp, Undecodable, Write,
+};
 use serde::{Deserialize, Serialize};
 
 use super::command::{
-    ChangePassword, CloseAccount, Command, RegisterUser, validate_change, validate_register,
+    ChangePassword, CloseAccount, Command, RegisterUser, validate_change, validate_import, validate_register,
 };
-use super::fact::{Account, Fact, Person, State};
+use super::fact::{Account, Fact, Imported, Person, State};
 use super::view::{self, AccountVersion, Holder};
 use crate::name;
 use crate::record::{self, ChangeType};
@@ -36,6 +38,10 @@ pub enum Effect {
     PasswordChanged,
     /// It is closed, now or before.
     Closed,
+    /// A version was taken over.
+    Imported,
+    /// Nothing: the imported version is here already.
+    Unchanged,
 }
 
 type Decided = Result<Decision<Fact, Outcome>, Rejection>;
@@ -53,6 +59,7 @@ impl Domain for Rules {
             Command::Register(command) => register(view, command, cx),
             Command::ChangePassword(command) => change_password(view, command, cx),
             Command::Close(command) => close(view, command, cx),
+            Command::Import(command) => import(view, command, cx),
         }
     }
 
@@ -61,7 +68,18 @@ impl Domain for Rules {
             Fact::UserRegistered(state) => (ChangeType::Created, state),
             Fact::PasswordChanged(state) => (ChangeType::Updated, state),
             Fact::AccountClosed(state) => (ChangeType::Deleted, state),
+            Fact::UserImported(Imported { version, state, .. }) => match (state.account.closed, version) {
+                (true, _) => (ChangeType::Deleted, state),
+                (false, 1) => (ChangeType::Created, state),
+                (false, _) => (ChangeType::Updated, state),
+            },
         };
+        // The record remembers when its version was decided first, not when it was taken over.
+        let timestamp = match fact {
+            Fact::UserImported(import) => import.updated_at,
+            _ => at.timestamp,
+        };
+        let at = At { timestamp, ..at };
         record::put_version(view, view::record(at.tenant, account.id), change_type, at, account);
         view::put_person(view, at.tenant, account.id, person.as_ref());
     }
@@ -117,6 +135,60 @@ fn close(view: &dyn Read, command: &CloseAccount, cx: &Context) -> Decided {
         facts: vec![Fact::AccountClosed(State { account, person: None })],
         outcome: Outcome { effect: Effect::Closed, account: version },
     })
+}
+
+/// Takes a version over if it is the next one, and its email is free. Instants are compared in milliseconds, as exports
+/// tell them.
+fn import(view: &dyn Read, command: &Imported, cx: &Context) -> Decided {
+    refuse_any(&validate_import(command))?;
+    let State { account, person } = &command.state;
+    let before = view::account(view, cx.tenant, account.id);
+    let newest = before.as_ref().map_or(0, |before| before.version);
+    if command.version > newest + 1 {
+        let detail = format!("The newest version here is {newest}; those before this one are missing.");
+        return Err(Rejection::conflict("version-missing", detail));
+    }
+    if command.version <= newest {
+        let known = view::version(view, cx.tenant, account.id, command.version);
+        let known = known.expect("versions count without a gap up to the newest");
+        let same = known.updated_at.as_millis() == command.updated_at.as_millis()
+            && in_millis(&known.account) == in_millis(account);
+        let outcome = Outcome { effect: Effect::Unchanged, account: known };
+        return if same { Ok(Decision { facts: Vec::new(), outcome }) } else { Err(version_differs()) };
+    }
+    if let Some(AccountVersion { account: before, .. }) = before {
+        let grows = before.credential <= account.credential && !before.closed;
+        if !grows || before.created_at.as_millis() != account.created_at.as_millis() {
+            return Err(version_differs());
+        }
+    }
+    if account.closed && person.is_some() {
+        return Err(Rejection::conflict("account-closed", "Of a closed account nothing is personal."));
+    }
+    if let Some(person) = person {
+        match view::holder(view, cx.tenant, &person.email) {
+            Holder::Nobody => {}
+            Holder::User(user) if user == account.id => {}
+            Holder::User(_) => return Err(email_taken()),
+            Holder::AnotherEmail => return Err(name::collision()),
+        }
+    }
+    let (version, updated_at) = (command.version, command.updated_at);
+    let account = AccountVersion { version, updated_at, account: account.clone() };
+    Ok(Decision {
+        facts: vec![Fact::UserImported(command.clone())],
+        outcome: Outcome { effect: Effect::Imported, account },
+    })
+}
+
+fn in_millis(account: &Account) -> Account {
+    Account { created_at: Timestamp::from_millis(account.created_at.as_millis()), ..account.clone() }
+}
+
+fn version_differs() -> Rejection {
+    let detail =
+        "This version is here already, or the one before it, with another content; it is not overwritten.";
+    Rejection::conflict("version-differs", detail)
 }
 
 /// There is an account of this email.

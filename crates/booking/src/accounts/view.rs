@@ -3,6 +3,8 @@
 //! Tables: the record of kind `User`, by the user's id, holds an [`Account`]. Beside it stand `UserPerson` id →
 //! [`Person`], and `UserByEmail` hash of the email → id, of accounts that are not closed.
 
+use std::ops::ControlFlow;
+
 use maitred_core::key::Parts;
 use maitred_core::{Key, Read, Seq, TenantNumber, Timestamp, Write};
 use serde::{Deserialize, Serialize};
@@ -104,7 +106,26 @@ pub(super) fn account(view: &dyn Read, tenant: TenantNumber, id: Uuid) -> Option
     record::current(view, record(tenant, id)).map(|version| read(&version))
 }
 
-pub(super) fn person(view: &dyn Read, tenant: TenantNumber, id: Uuid) -> Option<Person> {
+/// The version of this number, if there is one.
+pub(super) fn version(
+    view: &dyn Read,
+    tenant: TenantNumber,
+    id: Uuid,
+    number: u64,
+) -> Option<AccountVersion> {
+    let mut found = None;
+    record::versions(view, record(tenant, id), None, None, &mut |version| {
+        if version.version < number {
+            return ControlFlow::Continue(());
+        }
+        found = Some(read(&version));
+        ControlFlow::Break(())
+    });
+    found
+}
+
+/// What is personal of a user, unless the account is closed.
+pub fn person(view: &dyn Read, tenant: TenantNumber, id: Uuid) -> Option<Person> {
     let value = view.get(&person_key(tenant, id))?;
     Some(postcard::from_bytes(value).expect("a view holds what this build wrote"))
 }

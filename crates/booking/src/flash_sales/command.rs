@@ -3,6 +3,7 @@
 use maitred_core::Timestamp;
 use uuid::Uuid;
 
+use super::fact::{Imported, Order, Product, Sale};
 use crate::money::{Money, check_price};
 use crate::violation::{Violation, check_text};
 
@@ -90,6 +91,13 @@ pub enum Command {
         /// Which order.
         order: Uuid,
     },
+    /// Take over one version of a product as another server exported it, id and instants included. Versions come in
+    /// their order, and those of a tenant in the order of its log. One that is there already changes nothing.
+    ImportProduct(Imported<Product>),
+    /// The same of a sale.
+    ImportSale(Imported<Sale>),
+    /// The same of an order.
+    ImportOrder(Imported<Order>),
 }
 
 /// Brings in a product.
@@ -267,6 +275,52 @@ pub fn validate_reset(reset: &ResetSale) -> Vec<Violation> {
     check_window(&mut found, reset.starts_at, reset.ends_at);
     check_quantity(&mut found, reset.left);
     found
+}
+
+/// What is wrong with an imported version of a product.
+pub fn validate_product_import(import: &Imported<Product>) -> Vec<Violation> {
+    let mut found = Vec::new();
+    check_version(&mut found, import.version);
+    check_name(&mut found, &import.is.name);
+    check_description(&mut found, import.is.description.as_deref());
+    check_price(&mut found, import.is.price);
+    check_inventory(&mut found, import.is.inventory);
+    found
+}
+
+/// What is wrong with an imported version of a sale.
+pub fn validate_sale_import(import: &Imported<Sale>) -> Vec<Violation> {
+    let Imported { version, is: sale, .. } = import;
+    let mut found = Vec::new();
+    check_version(&mut found, *version);
+    // In milliseconds, as exports tell them, a very short window has no length.
+    if sale.starts_at > sale.ends_at {
+        check_window(&mut found, sale.starts_at, sale.ends_at);
+    }
+    check_quantity(&mut found, sale.quantity);
+    check_buyer_limit(&mut found, sale.buyer_limit);
+    check_hold_seconds(&mut found, sale.hold_seconds);
+    check_price(&mut found, sale.price);
+    found
+}
+
+/// What is wrong with an imported version of an order.
+pub fn validate_order_import(import: &Imported<Order>) -> Vec<Violation> {
+    let Imported { version, is: order, .. } = import;
+    let mut found = Vec::new();
+    check_version(&mut found, *version);
+    check_price(&mut found, order.price);
+    if let Some(failure) = &order.failure {
+        check_text(&mut found, "/failure", "invalid-reason", failure, 1..=REASON_CHARS_MAX);
+    }
+    found.extend(validate_reference(order.payment_reference.as_deref()));
+    found
+}
+
+fn check_version(found: &mut Vec<Violation>, version: u64) {
+    if version == 0 {
+        found.push(Violation::new("/version", "invalid-version", "versions count from 1"));
+    }
 }
 
 /// What is wrong with a reason.

@@ -38,8 +38,28 @@ recorded! {
         OrderExpired(Order) = 424 version 1,
         /// A held piece was given back.
         OrderCancelled(Order) = 425 version 1,
+        /// A version of a product was taken over from another server.
+        ProductImported(Imported<Product>) = 430 version 1,
+        /// A version of a sale was taken over from another server: its pieces move as they did there.
+        SaleImported(Imported<Sale>) = 431 version 1,
+        /// A version of an order was taken over from another server: its piece moves as it did there.
+        OrderImported(Imported<Order>) = 432 version 1,
     }
     older {}
+}
+
+/// A version that was taken over as it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Imported<T> {
+    /// Its number there and here.
+    pub version: u64,
+    /// When it was decided there.
+    #[serde(with = "micros")]
+    pub updated_at: Timestamp,
+    /// Whether it was the newest there. Of an older one nothing follows by itself: what did is a version to come.
+    pub latest: bool,
+    /// What it is.
+    pub is: T,
 }
 
 /// A product, as facts and records keep it.
@@ -112,6 +132,21 @@ pub enum Closing {
     Ended,
     /// Somebody cancelled it.
     Cancelled,
+}
+
+impl Closing {
+    /// Its name in exports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Closing::Ended => "ended",
+            Closing::Cancelled => "cancelled",
+        }
+    }
+
+    /// The one of this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Closing::Ended, Closing::Cancelled].into_iter().find(|closing| closing.as_str() == name)
+    }
 }
 
 /// An order for one piece, as facts and records keep it.

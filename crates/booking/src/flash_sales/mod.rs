@@ -40,6 +40,9 @@
 //! | `hold-expired` | conflict | the order's hold is over |
 //! | `invalid-transition` | conflict | the order's status does not lead there |
 //!
+//! A version that is taken over from another server is refused by the same codes, and by `version-missing` and
+//! `version-differs` (conflicts) where it is neither the next one nor one that is here ([`rules`]).
+//!
 //! Sources: the flash-sale service that is replaced (its precedence, its order processing with compensation).
 
 pub mod command;
@@ -60,7 +63,7 @@ pub use command::{
     INVENTORY_MAX, NAME_CHARS_MAX, PlaceOrder, ProductPatch, QUANTITY_MAX, REASON_CHARS_MAX, ResetSale,
     SalePatch, UpdateProduct, UpdateSale,
 };
-pub use fact::{Closing, Fact, Order, OrderStatus, Product, Sale};
+pub use fact::{Closed, Closing, Fact, Imported, Order, OrderStatus, Product, Sale};
 pub use reconciliation::{OrderCounts, Reconciliation, reconcile};
 pub use rules::{Effect, OPEN_SALES_MAX, Outcome, Rules};
 pub use stock::Stock;

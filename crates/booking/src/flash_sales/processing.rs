@@ -24,7 +24,8 @@ impl Consumer<Booking> for OrderProcessing {
     }
 
     fn wants(&self, kind: u16) -> bool {
-        Fact::KINDS.iter().any(|known| known.kind == kind && known.name == "OrderPlaced")
+        let wanted = ["OrderPlaced", "OrderImported"];
+        Fact::KINDS.iter().any(|known| known.kind == kind && wanted.contains(&known.name))
     }
 
     fn key(&self, fact: &crate::Fact, _: At) -> Option<u128> {
@@ -37,14 +38,14 @@ impl Consumer<Booking> for OrderProcessing {
     }
 }
 
-/// The order that a fact leaves to be processed.
+/// The order that a fact leaves to be processed. Of one that is taken over, a later version may say what became of it.
 fn to_process(fact: &crate::Fact) -> Option<&Order> {
-    match fact {
-        crate::Fact::FlashSales(Fact::OrderPlaced(order)) if order.status == OrderStatus::Pending => {
-            Some(order)
-        }
-        _ => None,
-    }
+    let order = match fact {
+        crate::Fact::FlashSales(Fact::OrderPlaced(order)) => order,
+        crate::Fact::FlashSales(Fact::OrderImported(import)) if import.latest => &import.is,
+        _ => return None,
+    };
+    (order.status == OrderStatus::Pending).then_some(order)
 }
 
 /// What becomes of an order: it is completed, unless its buyer has left. Whoever works for a tenant may sell to people

@@ -1,6 +1,7 @@
 //! Flash sales: every answer by row, in the precedence of the refusals; what is left, held and sold after each; and
-//! random histories against a naive model ([`model`]).
+//! random histories against a naive model ([`model`]). What is taken over from elsewhere: [`import`].
 
+mod import;
 mod model;
 
 use maitred_core::{At, Class, Read, Recorded, TenantNumber, Timestamp};

@@ -28,8 +28,9 @@ Examples:
   maitred export --tenant salon --data ./maitred-data > salon.ndjson
   maitred export --tenant salon --url http://127.0.0.1:8080 --key mk_… --output salon.ndjson
 
-The lines are the tenant's profile, every version of every appointment in the order of the log, and an end. API keys, \
-users, products, sales and orders are not among them. An export that is imported and exported again is the same, byte by byte.")]
+The lines are the tenant's profile, every version of every user, product, sale, order and appointment in the order of \
+the log, and an end. Users come with their email and the hash of their password: keep an export as you keep the data \
+folder. API keys are not exported. An export that is imported and exported again is the same, byte by byte.")]
 pub struct Export {
     /// Tenant
     #[arg(long, value_name = "SLUG")]

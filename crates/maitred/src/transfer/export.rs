@@ -2,8 +2,10 @@
 
 use std::ops::ControlFlow;
 
+use maitred_booking::accounts::{self, Account};
 use maitred_booking::appointments;
-use maitred_booking::record::{self, Kind};
+use maitred_booking::flash_sales::Versioned;
+use maitred_booking::record::{self, Change, Kind, RecordId, Version};
 use maitred_booking::tenants;
 use maitred_core::{ChangeId, Read, Seq, TenantNumber};
 
@@ -72,21 +74,54 @@ impl Export {
                 more = true;
                 return ControlFlow::Break(());
             }
-            match change.record.kind {
-                Kind::Appointment => {
-                    let appointment = appointments::from_version(view, tenant, &change.version);
-                    line::write_appointment(out, &appointment);
-                    lines += 1;
-                }
-                // These are the system tenant's, which is not exported.
-                Kind::Tenant | Kind::ApiKey | Kind::User => {}
-                // An export is a tenant's appointments.
-                Kind::Product | Kind::Sale | Kind::Order => {}
-            }
+            lines += u64::from(write_version(view, &change, through, out));
             after = change.version.change;
             ControlFlow::Continue(())
         });
         (self.after, self.lines) = (after, lines);
         more
     }
+}
+
+/// Appends the line of a version; whether it has one.
+fn write_version(view: &dyn Read, change: &Change<'_>, through: Seq, out: &mut Vec<u8>) -> bool {
+    let Change { record, version, .. } = change;
+    let latest = || is_latest(view, *record, version.version, through);
+    match record.kind {
+        Kind::Appointment => {
+            line::write_appointment(out, &appointments::from_version(view, record.tenant, version));
+        }
+        Kind::User => return write_user(view, *record, version, through, out),
+        Kind::Product => line::write_product(out, &Versioned::read(version), latest()),
+        Kind::Sale => line::write_sale(out, &Versioned::read(version), latest()),
+        Kind::Order => line::write_order(out, &Versioned::read(version), latest()),
+        // These are the system tenant's, which is not exported.
+        Kind::Tenant | Kind::ApiKey => return false,
+    }
+    true
+}
+
+/// Whether a version was the newest of its record after batch `through`.
+fn is_latest(view: &dyn Read, record: RecordId, version: u64, through: Seq) -> bool {
+    record::as_of(view, record, Some(through)).is_some_and(|then| then.version == version)
+}
+
+/// A user's version with what is personal now: of an account that was open then and is closed now nothing is left, and
+/// it is not exported.
+fn write_user(
+    view: &dyn Read,
+    record: RecordId,
+    version: &Version<'_>,
+    through: Seq,
+    out: &mut Vec<u8>,
+) -> bool {
+    let user = accounts::from_version(view, record.tenant, version);
+    let person = accounts::view::person(view, record.tenant, user.account.account.id);
+    let then = record::as_of(view, record, Some(through)).map(|then| then.decode::<Account>());
+    if person.is_none() && then.is_none_or(|then| !then.closed) {
+        return false;
+    }
+    // It may have been closed then, and its earlier versions have nothing personal any more.
+    line::write_user(out, &user.account, person.as_ref());
+    true
 }

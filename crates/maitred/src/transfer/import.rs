@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use maitred_booking::appointments::{self, Effect};
 use maitred_booking::tenants::{self, Tenant, UpdateTenant};
 use maitred_booking::{Booking, Command, Outcome};
+use maitred_booking::{accounts, appointments, flash_sales};
 use maitred_core::{Actor, Rejection, TenantNumber};
 use maitred_engine::queue::Pending;
 use maitred_engine::{Answer, Engine, Envelope, Unavailable};
@@ -117,7 +117,19 @@ impl Import {
         self.lines += 1;
         match read {
             Ok(Line::Tenant(tenant)) => self.tenant(number, &tenant).await,
-            Ok(Line::Appointment(appointment)) => self.appointment(number, bytes, appointment).await,
+            Ok(Line::Appointment(import)) => {
+                self.record(number, bytes, appointments::Command::Import(import)).await
+            }
+            Ok(Line::User(import)) => self.record(number, bytes, accounts::Command::Import(import)).await,
+            Ok(Line::Product(import)) => {
+                self.record(number, bytes, flash_sales::Command::ImportProduct(import)).await
+            }
+            Ok(Line::Sale(import)) => {
+                self.record(number, bytes, flash_sales::Command::ImportSale(import)).await
+            }
+            Ok(Line::Order(import)) => {
+                self.record(number, bytes, flash_sales::Command::ImportOrder(import)).await
+            }
             Ok(Line::End { lines }) => {
                 self.ended = true;
                 let before = self.lines - 1;
@@ -203,12 +215,14 @@ impl Import {
         }
     }
 
-    async fn appointment(
+    /// Takes a version over.
+    async fn record(
         &mut self,
         number: u64,
         bytes: usize,
-        import: appointments::Import,
+        command: impl Into<Command>,
     ) -> Result<(), Stopped> {
+        let command = command.into();
         let tenant = match &self.into {
             Destination::Tenant(tenant) => *tenant,
             Destination::Slug(Some(slug))
@@ -223,7 +237,7 @@ impl Import {
         };
         self.into = Destination::Tenant(tenant);
         loop {
-            let command = Command::Appointments(appointments::Command::Import(import.clone()));
+            let command = command.clone();
             let envelope = Envelope { tenant, actor: self.actor, idempotency: None, bytes, command };
             match self.engine.enter(envelope) {
                 Ok(pending) => return self.wait(number, Waiting::Answer(pending)).await,
@@ -254,9 +268,7 @@ impl Import {
             }
         };
         match answer.map_err(|why| Stopped { line: number, why: why.to_string() })?.result {
-            Ok(Outcome::Appointments(outcome)) if outcome.effect == Effect::Unchanged => {
-                self.tally.unchanged += 1;
-            }
+            Ok(outcome) if is_unchanged(&outcome) => self.tally.unchanged += 1,
             Ok(_) => self.tally.imported += 1,
             Err(Rejection { code, detail, .. }) => self.refuse(number, code, detail),
         }
@@ -266,5 +278,15 @@ impl Import {
     fn refuse(&mut self, line: u64, code: Cow<'static, str>, detail: String) {
         self.tally.refused += 1;
         self.refused.push(Refused { line, code, detail });
+    }
+}
+
+/// Whether a version was there already.
+fn is_unchanged(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Appointments(outcome) => outcome.effect == appointments::Effect::Unchanged,
+        Outcome::Accounts(outcome) => outcome.effect == accounts::Effect::Unchanged,
+        Outcome::FlashSales(outcome) => outcome.effect() == flash_sales::Effect::Unchanged,
+        other => unreachable!("the import of a version is answered with {other:?}"),
     }
 }

@@ -1,14 +1,21 @@
-//! The lines of an export: their JSON, and how they are cut out of a stream.
+//! The lines of an export: their JSON, and how they are cut out of a stream. Those of users and of flash sales stand in
+//! [`shop`].
+
+mod shop;
 
 use std::borrow::Cow;
 
+use maitred_booking::accounts;
 use maitred_booking::appointments::{self, Appointment, ImportDetails};
+use maitred_booking::flash_sales::{Imported, Order, Product, Sale};
 use maitred_booking::json::JsonObject;
 use maitred_booking::tenants::{CreateTenant, DropIn, DropIns, Profile, TenantPatch};
 use maitred_web::Time;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
+
+pub(super) use shop::{write_order, write_product, write_sale, write_user};
 
 /// The version of the lines that [`super::Export`] writes.
 pub const FORMAT: u32 = 1;
@@ -31,6 +38,10 @@ fn malformed(code: &'static str, detail: impl Into<String>) -> Malformed {
 pub(super) enum Line {
     Tenant(TenantInput),
     Appointment(appointments::Import),
+    User(accounts::Imported),
+    Product(Imported<Product>),
+    Sale(Imported<Sale>),
+    Order(Imported<Order>),
     End { lines: u64 },
 }
 
@@ -162,6 +173,10 @@ pub(super) fn read(line: &[u8]) -> Result<Line, Malformed> {
         "appointment" => {
             read_appointment(serde_json::from_slice(line).map_err(invalid)?).map(Line::Appointment)
         }
+        "user" => shop::read_user(serde_json::from_slice(line).map_err(invalid)?),
+        "product" => shop::read_product(serde_json::from_slice(line).map_err(invalid)?),
+        "sale" => shop::read_sale(serde_json::from_slice(line).map_err(invalid)?),
+        "order" => shop::read_order(serde_json::from_slice(line).map_err(invalid)?),
         "end" => {
             let EndLine { lines, .. } = serde_json::from_slice(line).map_err(invalid)?;
             Ok(Line::End { lines })

@@ -1,4 +1,6 @@
-//! The lines of an export, and what an import makes of them.
+//! The lines of an export, and what an import makes of them. Next: [`shop`] for users and flash sales.
+
+mod shop;
 
 use maitred_booking::app::App;
 use maitred_booking::appointments::{self, Cancel, Upsert};

@@ -3,7 +3,7 @@
 use maitred_core::{At, Write};
 use uuid::Uuid;
 
-use crate::flash_sales::fact::{Fact, Order, Product, Sale};
+use crate::flash_sales::fact::{Closing, Fact, Imported, Order, OrderStatus, Product, Sale};
 use crate::flash_sales::stock::{self, Entry, Place, Stock};
 use crate::flash_sales::view;
 use crate::record::{self, ChangeType, Kind};
@@ -20,13 +20,53 @@ pub(super) fn apply(view: &mut dyn Write, fact: &Fact, at: At) {
         Fact::SaleCancelled(sale) => close_sale(view, ChangeType::Cancelled, sale, at),
         Fact::OrderPlaced(order) => place_order(view, order, at),
         Fact::OrderCompleted(order) => put_order(view, ChangeType::Updated, order, at),
-        Fact::OrderPaid(order) => {
-            put_order(view, ChangeType::Updated, order, at);
-            move_piece(view, order, (Place::Held, Place::Sold), Entry::Paid, at);
-            release(view, order, true, at);
-        }
+        Fact::OrderPaid(order) => pay_order(view, order, at),
         Fact::OrderFailed(order) => give_back(view, order, Place::Sold, at),
         Fact::OrderExpired(order) | Fact::OrderCancelled(order) => give_back(view, order, Place::Held, at),
+        // What is taken over is remembered as of when it was decided first.
+        Fact::ProductImported(import) => import_product(view, import, as_of_import(import, at)),
+        Fact::SaleImported(import) => import_sale(view, import, as_of_import(import, at)),
+        Fact::OrderImported(import) => import_order(view, import, as_of_import(import, at)),
+    }
+}
+
+fn as_of_import<T>(import: &Imported<T>, at: At) -> At {
+    At { timestamp: import.updated_at, ..at }
+}
+
+fn import_product(view: &mut dyn Write, import: &Imported<Product>, at: At) {
+    let change_type = match (import.is.deleted, import.version) {
+        (true, _) => ChangeType::Deleted,
+        (false, 1) => ChangeType::Created,
+        (false, _) => ChangeType::Updated,
+    };
+    put_product(view, change_type, &import.is, at);
+}
+
+fn import_sale(view: &mut dyn Write, import: &Imported<Sale>, at: At) {
+    let sale = &import.is;
+    match (sale.closed.map(|closed| closed.closing), import.version) {
+        (None, 1) => set_sale(view, ChangeType::Created, sale, at),
+        (None, _) => set_sale(view, ChangeType::Updated, sale, at),
+        (Some(Closing::Ended), _) => close_sale(view, ChangeType::Updated, sale, at),
+        (Some(Closing::Cancelled), _) => close_sale(view, ChangeType::Cancelled, sale, at),
+    }
+    if sale.closed.is_none() && !import.latest {
+        timer::put_off(view, &sale_end(sale, at));
+    }
+}
+
+fn import_order(view: &mut dyn Write, import: &Imported<Order>, at: At) {
+    let order = &import.is;
+    match order.status {
+        OrderStatus::Pending | OrderStatus::Held => place_order(view, order, at),
+        OrderStatus::Completed => put_order(view, ChangeType::Updated, order, at),
+        OrderStatus::Paid => pay_order(view, order, at),
+        OrderStatus::Failed => give_back(view, order, Place::Sold, at),
+        OrderStatus::Expired | OrderStatus::Cancelled => give_back(view, order, Place::Held, at),
+    }
+    if let Some(timer) = hold_end(order, at).filter(|_| order.status == OrderStatus::Held && !import.latest) {
+        timer::put_off(view, &timer);
     }
 }
 
@@ -79,6 +119,13 @@ fn place_order(view: &mut dyn Write, order: &Order, at: At) {
     if let Some(timer) = hold_end(order, at) {
         timer::put(view, &timer);
     }
+}
+
+/// The held piece of an order is paid, and stays the buyer's.
+fn pay_order(view: &mut dyn Write, order: &Order, at: At) {
+    put_order(view, ChangeType::Updated, order, at);
+    move_piece(view, order, (Place::Held, Place::Sold), Entry::Paid, at);
+    release(view, order, true, at);
 }
 
 /// The piece of an order comes back, and no longer counts as the buyer's.

@@ -1,8 +1,9 @@
 //! How commands on products, sales and orders are answered.
 //!
-//! Next: [`orders`] for the purchase, [`apply`] for what facts do to the view.
+//! Next: [`orders`] for the purchase, [`apply`] for what facts do to the view, [`import`] for what is taken over.
 
 mod apply;
+mod import;
 mod orders;
 mod products;
 mod sales;
@@ -85,6 +86,8 @@ pub enum Effect {
     Paid,
     /// The order's hold is over.
     Expired,
+    /// A version was taken over.
+    Imported,
 }
 
 impl Effect {
@@ -102,6 +105,7 @@ impl Effect {
             Effect::Failed => "failed",
             Effect::Paid => "paid",
             Effect::Expired => "expired",
+            Effect::Imported => "imported",
         }
     }
 }
@@ -152,6 +156,9 @@ impl Domain for Rules {
             Command::CompleteOrder { order } => orders::complete(view, *order, cx),
             Command::FailOrder(command) => orders::fail(view, command, cx),
             Command::ExpireOrder { order } => orders::expire(view, *order, cx),
+            Command::ImportProduct(import) => import::product(view, import, cx),
+            Command::ImportSale(import) => import::sale(view, import, cx),
+            Command::ImportOrder(import) => import::order(view, import, cx),
         }
     }
 

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::super::*;
+use super::import::check_import;
 use super::{PRODUCT, TENANT, euros, product, second};
 use crate::testing::World;
 use crate::timer;
@@ -416,6 +417,7 @@ proptest! {
         }
         prop_assert_eq!(&world.replay(), &world.view);
         check_past(&world, &model, &counts)?;
+        check_import(&world)?;
     }
 }
 
