@@ -187,7 +187,11 @@ impl Sales {
             Command::PayOrder { order, .. } => self.advance(tenant, *order, Effect::Paid, at),
             Command::CancelOrder { order, .. } => self.advance(tenant, *order, Effect::Cancelled, at),
             Command::ExpireOrder { order } => self.advance(tenant, *order, Effect::Expired, at),
-            Command::UpdateProduct(_) | Command::DeleteProduct { .. } => {
+            Command::UpdateProduct(_)
+            | Command::DeleteProduct { .. }
+            | Command::ImportProduct(_)
+            | Command::ImportSale(_)
+            | Command::ImportOrder(_) => {
                 unreachable!("nobody asks for {command:?}")
             }
         }

@@ -111,6 +111,7 @@ impl Users {
                 }
                 Ok((Effect::Closed, account.versions.len() as u64))
             }
+            Command::Import(_) => unreachable!("no operation imports"),
         }
     }
 
@@ -175,5 +176,6 @@ pub fn name(effect: Effect) -> &'static str {
         Effect::Registered => "registered",
         Effect::PasswordChanged => "password_changed",
         Effect::Closed => "closed",
+        Effect::Imported | Effect::Unchanged => unreachable!("no operation imports"),
     }
 }

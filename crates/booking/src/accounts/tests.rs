@@ -1,6 +1,6 @@
 //! Accounts: every answer by row, and random histories against a naive model.
 
-use maitred_core::{Class, TenantNumber};
+use maitred_core::{Class, TenantNumber, Timestamp};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -114,6 +114,49 @@ fn every_answer_to_the_closing_of_an_account() {
     assert_eq!(world.submit(OTHER, &close(ids[0])).expect_err("another tenant's").code, "user-not-found");
     check("an open one", &mut world, &close(ids[0]), Ok(Effect::Closed));
     check("a closed one", &mut world, &close(ids[0]), Ok(Effect::Closed));
+}
+
+#[test]
+fn every_answer_to_a_version_that_is_taken_over() {
+    let second = |second: i64| Timestamp::from_millis(second * 1_000);
+    let fresh = Uuid::from_u128(0x99);
+    let version = |version, credential, email: Option<&str>, closed| {
+        let account = Account { id: fresh, credential, closed, created_at: second(5) };
+        let person = email.map(|email| Person { email: email.into(), password: hash(2) });
+        Command::Import(Imported {
+            version,
+            updated_at: second(4 + version as i64),
+            state: State { account, person },
+        })
+    };
+    const MISSING: Result<Effect, (Class, &str)> = Err((Class::Conflict, "version-missing"));
+    const DIFFERS: Result<Effect, (Class, &str)> = Err((Class::Conflict, "version-differs"));
+    const NO_VERSION: Result<Effect, (Class, &str)> = Err((Class::Unprocessable, "invalid-version"));
+    let (mut world, _) = world(&["a@b.de"]);
+    let first = version(1, 1, Some("x@b.de"), false);
+    check("no version", &mut world, &version(0, 1, None, false), NO_VERSION);
+    check("an email", &mut world, &version(1, 1, Some("X"), false), INVALID_EMAIL);
+    check("a gap", &mut world, &version(2, 1, Some("x@b.de"), false), MISSING);
+    check("another's email", &mut world, &version(1, 1, Some("a@b.de"), false), EMAIL_TAKEN);
+    check("closed, and somebody's", &mut world, &version(1, 1, Some("x@b.de"), true), CLOSED);
+    check("the first", &mut world, &first, Ok(Effect::Imported));
+    check("once more", &mut world, &first, Ok(Effect::Unchanged));
+    check("once more, another", &mut world, &version(1, 2, Some("x@b.de"), false), DIFFERS);
+    check("an older password", &mut world, &version(2, 0, Some("x@b.de"), false), DIFFERS);
+    check("the next", &mut world, &version(2, 2, Some("x@b.de"), false), Ok(Effect::Imported));
+    let found = user_by_email(&world.view, TENANT, "x@b.de").expect("it can log in");
+    assert_eq!((found.password, found.account.account.credential), (hash(2), 2));
+    assert_eq!((found.account.version, found.account.updated_at), (2, second(6)), "as it was decided there");
+    check("its email", &mut world, &register("x@b.de"), EMAIL_TAKEN);
+    check("the closing", &mut world, &version(3, 2, None, true), Ok(Effect::Imported));
+    check("one behind the closing", &mut world, &version(4, 2, Some("x@b.de"), false), DIFFERS);
+    check(
+        "the first, of which nothing personal is left",
+        &mut world,
+        &version(1, 1, None, false),
+        Ok(Effect::Unchanged),
+    );
+    check("its email is free", &mut world, &register("x@b.de"), Ok(Effect::Registered));
 }
 
 #[test]

@@ -111,7 +111,8 @@ pub fn order(
 }
 
 /// The stock of a sale at an instant: pieces whose hold is over by then are to be had. With `as_of` it is the stock as
-/// that batch left it, with what was recorded as held.
+/// that batch left it, with what was recorded as held: so the second page of a list may count a piece as held whose hold
+/// was over, and not yet recorded so, when the first page was read.
 pub fn stock_at(
     view: &dyn Read,
     tenant: TenantNumber,

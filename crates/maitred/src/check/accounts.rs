@@ -45,7 +45,7 @@ impl Indexes {
                     match encoding::decode(value, || Undecodable { what: "a person".into() }) {
                         Ok(person) => drop(indexes.persons.insert(user, person)),
                         Err(_) => {
-                            problems.add(|| format!("{}: what is personal cannot be read", place(user)))
+                            problems.add(|| format!("{}: what is personal cannot be read", place(user)));
                         }
                     }
                 }
@@ -71,7 +71,8 @@ pub(super) fn check(view: &dyn Read, found: &mut Found) {
     for (user, person) in &persons {
         match accounts.get(user) {
             None => {
-                problems.add(|| format!("{}: there is no such account, and something personal", place(*user)))
+                problems
+                    .add(|| format!("{}: there is no such account, and something personal", place(*user)));
             }
             Some(account) if account.closed => {
                 problems.add(|| {
@@ -168,7 +169,7 @@ mod tests {
         let mut lost = sound.clone();
         lost.view.delete(&email);
         let expected = format!("tenant 4, user {ann}: the email does not lead to its account");
-        assert_eq!(looked_at(&lost).bad, [expected.clone()]);
+        assert_eq!(looked_at(&lost).bad, std::slice::from_ref(&expected));
         let mut astray = sound.clone();
         astray.view.put(&email, &bob.as_u128().to_be_bytes());
         let other = format!("tenant 4, user {bob}: an email leads to it that it does not have");
