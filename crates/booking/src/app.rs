@@ -217,11 +217,14 @@ impl App {
     /// A view that includes the position that the client asks for.
     ///
     /// # Errors
-    /// 503 `replica-behind`.
+    /// 400 for a position that was never given out here, 503 `replica-behind` for one that is not there yet.
     pub async fn view(&self, at_least: AtLeast) -> Result<View, Problem> {
         if let Some(position) = at_least.0 {
             self.require_partition(position)?;
-            self.0.engine.wait_for(position.seq, POSITION_WAIT_MAX).await?;
+            if let Err(behind) = self.0.engine.wait_for(position.seq, POSITION_WAIT_MAX).await {
+                self.require_given(position)?;
+                return Err(behind.into());
+            }
         }
         Ok(self.0.engine.view())
     }
@@ -229,19 +232,31 @@ impl App {
     /// The batch that `as_of` means.
     ///
     /// # Errors
-    /// 400 for a position of another partition, 503 `replica-behind` for one that is not there yet.
+    /// 400 for a position that was never given out here, 503 `replica-behind` for one that is not in the view yet.
     pub fn as_of(&self, view: &View, as_of: Option<AsOf>) -> Result<Option<Seq>, Problem> {
         match as_of {
             None => Ok(None),
             Some(AsOf::Instant(instant)) => Ok(Some(view.seq_at(instant))),
             Some(AsOf::Position(position)) => {
-                self.require_partition(position)?;
+                self.require_given(position)?;
                 if position.seq > view.seq() {
                     return Err(Unavailable::ReplicaBehind.into());
                 }
                 Ok(Some(position.seq))
             }
         }
+    }
+
+    /// Refuses what no answer can have named. This node decides every batch of its log, and a batch is published
+    /// before any answer names it.
+    fn require_given(&self, position: Position) -> Result<(), Problem> {
+        self.require_partition(position)?;
+        let newest = self.0.engine.position();
+        if position.seq <= newest.seq {
+            return Ok(());
+        }
+        let detail = format!("The position {position} was never given out here: the newest is {newest}.");
+        Err(Problem::new(problem::POSITION_INVALID, detail))
     }
 
     fn require_partition(&self, position: Position) -> Result<(), Problem> {

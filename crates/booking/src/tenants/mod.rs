@@ -38,6 +38,6 @@ pub use fact::{DropIn, DropIns, Fact, Profile, Role};
 pub use rules::{API_KEYS_MAX, Outcome, Rules, TENANTS_AUTOMATIC_MAX};
 pub use view::{
     ApiKey, ApiKeyCredential, Tenant, TenantVersion, api_key, api_key_as_of, api_key_by_secret_hash,
-    api_keys, api_keys_as_of, closed_tenant_by_slug, profile_as_of, tenant, tenant_as_of,
+    api_keys, api_keys_as_of, closed_tenant_by_slug, live_api_keys, profile_as_of, tenant, tenant_as_of,
     tenant_by_alias_or_slug, tenant_by_slug, tenant_versions, tenants, tenants_as_of,
 };

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::fact::{KeyState, Profile, Role};
 use crate::encoding::micros;
-use crate::name::{self, NameKind};
+use crate::name::{self, Counter, NameKind};
 use crate::record::{self, Index, Kind, RecordId, Version};
 
 /// One version of a tenant.
@@ -169,6 +169,11 @@ pub fn api_key_as_of(
 ) -> Option<ApiKey> {
     let state = record::as_of(view, key_record(id.as_u128()), as_of)?.decode::<KeyState>();
     (state.tenant == owner_number(tenant)).then(|| ApiKey::from(&state))
+}
+
+/// How many keys of a tenant, or with `None` of the server, are not revoked.
+pub fn live_api_keys(view: &dyn Read, tenant: Option<TenantNumber>) -> u64 {
+    name::counter(view, TenantNumber::SYSTEM, Counter::ApiKeys, owner_number(tenant))
 }
 
 /// The keys of a tenant, or with `None` of the server, whose id is above `after`; by id, so the oldest

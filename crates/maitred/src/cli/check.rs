@@ -8,6 +8,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::failure::{Done, Failure};
+use super::out;
 use super::place::{data_folder, require_folder};
 use crate::check::{self, Finding, Watch};
 
@@ -19,7 +20,7 @@ Example: maitred check --data ./maitred-data
 The server must be stopped. Verified are every checksum, hash and link of the log; the view, which is rebuilt from the \
 log alone and compared with the stored one and with the snapshots; and the invariants: no two claims on a resource \
 overlap, versions have no gap. Nothing is changed or left behind. It needs as much free space as two views take. The \
-exit status is 0 if all is well, 1 if not.")]
+exit status is 0 if all is well, 1 if not, also where nobody reads all of the output (`maitred check | head`).")]
 pub struct Check {
     /// Data folder of a stopped server [default: MAITRED_DATA, else ./maitred-data]
     #[arg(long, value_name = "DIR")]
@@ -40,9 +41,9 @@ impl Check {
         let problems = check::check(&dir, &bar).map_err(Failure::unable)?;
         bar.0.finish_and_clear();
         match problems {
-            0 => println!("{}: all is well", dir.display()),
-            1 => println!("{}: 1 problem", dir.display()),
-            problems => println!("{}: {problems} problems", dir.display()),
+            0 => out::tell(format_args!("{}: all is well", dir.display())),
+            1 => out::tell(format_args!("{}: 1 problem", dir.display())),
+            problems => out::tell(format_args!("{}: {problems} problems", dir.display())),
         }
         Ok(ExitCode::from(u8::from(problems > 0)))
     }
@@ -64,6 +65,6 @@ impl Watch for Bar {
     }
 
     fn found(&self, finding: &Finding) {
-        self.0.suspend(|| println!("{finding}"));
+        self.0.suspend(|| out::tell(finding));
     }
 }

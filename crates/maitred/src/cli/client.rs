@@ -150,6 +150,9 @@ pub(super) async fn read(response: Response<Incoming>) -> Result<Bytes, Failure>
 /// What the server says when it says no.
 pub(super) fn refusal(status: StatusCode, bytes: &[u8]) -> Failure {
     match serde_json::from_slice::<Problem>(bytes) {
+        Ok(Problem { code, detail }) if status == StatusCode::UNAUTHORIZED => {
+            Failure::unable(format!("{detail} ({code}): name an API key (mk_…) with --key or in MAITRED_KEY"))
+        }
         Ok(Problem { code, detail }) => Failure::unable(format!("{detail} ({code})")),
         Err(_) => Failure::unable(format!("the server answered {status}")),
     }

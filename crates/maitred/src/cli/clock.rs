@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::client::Client;
 use super::failure::{Done, Failure};
+use super::out;
 use super::place::runtime;
 
 /// Say that the machine's clock is right, after it jumped ahead
@@ -55,9 +56,13 @@ impl Clock {
         let Confirmed { was_suspect, expected, now } = serde_json::from_value(answer)
             .map_err(|error| Failure::unable(format!("the answer is none on a clock: {error}")))?;
         if was_suspect {
-            println!("confirmed: it is {now}, where the server expected {expected}; writes go on");
+            out::tell(format_args!(
+                "confirmed: it is {now}, where the server expected {expected}; writes go on"
+            ));
         } else {
-            println!("confirmed: it is {now}; the server expected {expected}, and had refused nothing");
+            out::tell(format_args!(
+                "confirmed: it is {now}; the server expected {expected}, and had refused nothing"
+            ));
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -1,7 +1,12 @@
 //! How a command fails: with a sentence for a person, and an exit status for a script.
 
 use std::fmt;
+use std::path::Path;
 use std::process::ExitCode;
+
+use maitred_engine::log::LogError;
+use maitred_engine::recovery::RecoveryError;
+use maitred_storage::open::OpenError;
 
 use crate::assemble::StartError;
 use crate::config::ConfigError;
@@ -10,7 +15,11 @@ use crate::config::ConfigError;
 pub const EXIT_STATUSES: &str = "\
 Exit status: 0 done; 1 done, and the answer is no (check found something, an import refused lines, a load failed); \
 2 the command line or the configuration is wrong; 3 it could not be done (folder or address in use, no permission, \
-server not reachable); 70 the log broke, a restart may help; 130 stopped by a second signal.";
+server not reachable); 70 the log broke, a restart may help; 130 stopped by a second signal; 141 the reader of its \
+output went away.";
+
+/// The exit status when nobody reads the output any more: that of a program which SIGPIPE ended.
+const EXIT_UNREAD: u8 = 141;
 
 /// Why a command ended without what was asked for.
 #[derive(Debug)]
@@ -38,9 +47,11 @@ impl Failure {
         &self.message
     }
 
-    /// Says it, and gives the status.
+    /// Says it, and gives the status. One whose reader went away says nothing.
     pub fn report(&self) -> ExitCode {
-        eprintln!("maitred: {}", self.message);
+        if self.status != EXIT_UNREAD {
+            eprintln!("maitred: {}", self.message);
+        }
         ExitCode::from(self.status)
     }
 }
@@ -51,6 +62,23 @@ impl From<ConfigError> for Failure {
     }
 }
 
+/// Why an engine does not start on the folder `dir`, with the next step where the log is damaged.
+pub(super) fn not_started(error: &StartError, dir: &Path) -> Failure {
+    let damaged = matches!(
+        error,
+        StartError::Open(OpenError::Log(LogError::DataLoss(_)))
+            | StartError::Recovery(RecoveryError::Log(LogError::DataLoss(_)))
+    );
+    if !damaged {
+        return Failure::unable(error);
+    }
+    let dir = dir.display();
+    Failure::unable(format!(
+        "{error}\nNext: do not delete anything. `maitred check --data {dir}` says all that is wrong; take the named \
+         segment, or the whole folder, from a backup, and check again. docs/operations.md has every step."
+    ))
+}
+
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         Failure::unable(error)
@@ -59,6 +87,7 @@ impl From<StartError> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Failure::unable(error)
+        let status = if error.kind() == std::io::ErrorKind::BrokenPipe { EXIT_UNREAD } else { 3 };
+        Failure { status, message: error.to_string() }
     }
 }

@@ -1,7 +1,7 @@
 //! `maitred import`.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 
 use super::client::{self, Client, SentBody};
 use super::failure::{Done, Failure};
-use super::logging;
 use super::place::{Place, PlaceArgs, open, runtime};
+use super::{logging, out};
 use crate::assemble::Node;
 use crate::transfer::{self, Destination, LINE_BYTES_MAX, Lines, Refused, Tally};
 
@@ -35,13 +35,19 @@ Examples:
 
 The tenant is made where it is not there (at a running server that takes an admin's key). What is there already \
 changes nothing, so an import can be repeated. Lines that are refused, for an overlap or another reason, are printed \
-with their numbers to standard error; the rest is imported, and the exit status is 1.")]
+with their numbers to standard error; the rest is imported, and the exit status is 1.
+
+With another --tenant than the file's, the file's alias is left out, since it leads to the tenant that was exported: a \
+tenant that is there keeps its own, and --alias gives one.")]
 pub struct Import {
     /// File that `export` has written; `-` is standard input
     file: PathBuf,
     /// Tenant to import into, instead of the one that the file names
     #[arg(long, value_name = "SLUG")]
     tenant: Option<String>,
+    /// Alias that the tenant gets, instead of the file's
+    #[arg(long, value_name = "NAME")]
+    alias: Option<String>,
     #[command(flatten)]
     place: PlaceArgs,
 }
@@ -64,20 +70,93 @@ impl Import {
             let unreadable = |error| Failure::unable(format!("{}: {error}", self.file.display()));
             Box::new(File::open(&self.file).map_err(unreadable)?)
         };
-        let file = BufReader::with_capacity(PIECE_BYTES.max(LINE_BYTES_MAX), file);
+        let mut file = BufReader::with_capacity(PIECE_BYTES.max(LINE_BYTES_MAX), file);
+        let head = Head::read(&mut file)
+            .map_err(|why| Failure::unable(format!("{}: {why}", self.file.display())))?;
         let tally = match self.place.place()? {
             Place::Folder(dir) => {
                 let node = open(&dir)?;
-                let done = runtime()?.block_on(into_engine(&node, self.tenant, file));
+                let there = head.renamed(self.tenant.as_deref()).and_then(|slug| {
+                    tenants::tenant_by_slug(&node.engine.view(), slug)?.profile.alias.map(Value::from)
+                });
+                let head = head.under(self.tenant.as_deref(), self.alias, there);
+                let done = runtime()?.block_on(into_engine(&node, self.tenant, head.chain(file)));
                 node.stop();
                 done?
             }
-            Place::Server(client) => runtime()?.block_on(into_server(&client, self.tenant, file))?,
+            Place::Server(client) => {
+                let runtime = runtime()?;
+                let there = match head.renamed(self.tenant.as_deref()) {
+                    Some(slug) => runtime.block_on(alias_at(&client, slug))?,
+                    None => None,
+                };
+                let head = head.under(self.tenant.as_deref(), self.alias, there);
+                runtime.block_on(into_server(&client, self.tenant, head, file))?
+            }
         };
         let Tally { imported, unchanged, refused } = tally;
-        println!("{imported} lines imported, {unchanged} were there already, {refused} refused");
+        out::tell(format_args!(
+            "{imported} lines imported, {unchanged} were there already, {refused} refused"
+        ));
         Ok(ExitCode::from(u8::from(refused > 0)))
     }
+}
+
+/// The first line of a file that has been looked at.
+struct Head {
+    line: Vec<u8>,
+    /// What it says.
+    value: Value,
+}
+
+impl Head {
+    /// Reads the first line.
+    ///
+    /// # Errors
+    /// A sentence where no export begins so.
+    fn read(file: &mut impl BufRead) -> Result<Head, String> {
+        let mut line = Vec::new();
+        let read = file.take(LINE_BYTES_MAX as u64).read_until(b'\n', &mut line);
+        read.map_err(|error| error.to_string())?;
+        let value = serde_json::from_slice::<Value>(&line).unwrap_or_default();
+        match value.get("type").and_then(Value::as_str) {
+            Some("tenant" | "appointment" | "end") => Ok(Head { line, value }),
+            _ => Err("this is no export. Expected are lines of JSON as `maitred export` writes them, of which the first \
+                      is the tenant's: {\"type\":\"tenant\",…}"
+                .to_owned()),
+        }
+    }
+
+    /// The slug to import into, where the file names another.
+    fn renamed<'a>(&self, into: Option<&'a str>) -> Option<&'a str> {
+        into.filter(|into| self.value.get("slug").is_some_and(|slug| slug != into))
+    }
+
+    /// The line for the tenant `into`, whose alias is `there` as yet.
+    fn under(mut self, into: Option<&str>, alias: Option<String>, there: Option<Value>) -> Cursor<Vec<u8>> {
+        let renamed = self.renamed(into).is_some();
+        if self.value.get("type") != Some(&"tenant".into()) || (alias.is_none() && !renamed) {
+            return Cursor::new(self.line);
+        }
+        let before = self.value.get("alias").filter(|alias| !alias.is_null()).cloned();
+        let wanted = alias.map(Value::from).or(there);
+        if wanted.is_none()
+            && let Some(before) = before
+        {
+            eprintln!(
+                "maitred: the alias {before} stays with the tenant that was exported; give this one its own with --alias"
+            );
+        }
+        self.value["alias"] = wanted.unwrap_or_default();
+        Cursor::new(format!("{}\n", self.value).into_bytes())
+    }
+}
+
+/// The alias of a tenant of a server; `None` where there is none to be seen.
+async fn alias_at(client: &Client, slug: &str) -> Result<Option<Value>, Failure> {
+    let (status, bytes) = client.exchange(Method::GET, &format!("/v1/tenants/{slug}"), None).await?;
+    let tenant: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    Ok(tenant.get("alias").filter(|alias| status.is_success() && !alias.is_null()).cloned())
 }
 
 fn tell(refused: Refused) {
@@ -125,9 +204,10 @@ enum AnswerLine {
 async fn into_server(
     client: &Client,
     tenant: Option<String>,
-    mut file: BufReader<Box<dyn Read + Send + Sync>>,
+    head: Cursor<Vec<u8>>,
+    file: BufReader<Box<dyn Read + Send + Sync>>,
 ) -> Result<Tally, Failure> {
-    let profile = first_line(&mut file)?;
+    let profile = head.into_inner();
     let slug = match tenant {
         Some(slug) => slug,
         None => transfer::tenant_slug(&profile)
@@ -180,12 +260,6 @@ async fn into_server(
         }
     }
     Err(Failure::unable("the server ended the import without a result; run it again"))
-}
-
-fn first_line(file: &mut impl BufRead) -> Result<Vec<u8>, Failure> {
-    let mut line = Vec::new();
-    file.take(LINE_BYTES_MAX as u64).read_until(b'\n', &mut line)?;
-    Ok(line)
 }
 
 /// Makes the tenant where it is not there. Its profile is the import's business.

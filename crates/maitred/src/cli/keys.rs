@@ -1,5 +1,6 @@
 //! `maitred keys`: API keys, in a folder or at a running server.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -14,6 +15,7 @@ use uuid::Uuid;
 
 use super::client::Client;
 use super::failure::{Done, Failure};
+use super::out;
 use super::place::{Place, PlaceArgs, open, require_folder, runtime};
 use crate::assemble::{Node, random};
 
@@ -68,13 +70,20 @@ pub struct List {
 
 /// Options of `keys revoke`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: maitred keys revoke 0197c0de-… --tenant salon --data ./maitred-data")]
+#[command(after_help = "\
+Example: maitred keys revoke 0197c0de-… --tenant salon --data ./maitred-data
+
+The server's last key is revoked with --force alone: from then on nobody can administer a server that demands keys, \
+until another key is made on its folder, with the server stopped.")]
 pub struct Revoke {
     /// The key's id, as `keys list` has it
     id: Uuid,
     /// Tenant whose key; without it one of the server's own
     #[arg(long, value_name = "SLUG")]
     tenant: Option<String>,
+    /// Revoke the server's last key too
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     place: PlaceArgs,
 }
@@ -137,8 +146,12 @@ impl Create {
             }
         };
         eprintln!("key {id} with the role {}; its secret is shown this once:", self.role.as_str());
-        println!("{secret}");
-        Ok(())
+        let lost = |error| {
+            Failure::unable(format!(
+                "the secret could not be written, {error}: revoke key {id}, and make another"
+            ))
+        };
+        writeln!(std::io::stdout(), "{secret}").map_err(lost)
     }
 }
 
@@ -152,7 +165,7 @@ impl List {
                     let mut after = None;
                     loop {
                         let keys = tenants::api_keys(&node.engine.view(), tenant, after, PAGE);
-                        keys.iter().for_each(|key| println!("{}", to_line(key)));
+                        keys.iter().try_for_each(|key| out::line(to_line(key)))?;
                         after = match keys.last() {
                             Some(last) if keys.len() == PAGE => Some(last.id),
                             _ => return Ok(()),
@@ -160,48 +173,80 @@ impl List {
                     }
                 })
             }
-            Place::Server(client) => {
-                let path = keys_path(self.tenant.as_deref())?;
-                let mut cursor = String::new();
-                loop {
-                    let page = ask(&client, Method::GET, &format!("{path}?limit={PAGE}{cursor}"), None)?;
-                    for key in page.get("items").and_then(Value::as_array).into_iter().flatten() {
-                        let text =
-                            |name: &str| key.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-                        let revoked = key.get("revoked").and_then(Value::as_bool).unwrap_or_default();
-                        println!(
-                            "{}",
-                            line(&text("id"), &text("role"), &text("created_at"), revoked, &text("name"))
-                        );
-                    }
-                    match page.get("next_cursor").and_then(Value::as_str) {
-                        Some(next) => cursor = format!("&cursor={next}"),
-                        None => return Ok(()),
-                    }
-                }
-            }
+            Place::Server(client) => pages(&client, self.tenant.as_deref(), &mut |key| {
+                let text = |name: &str| key.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+                let revoked = key.get("revoked").and_then(Value::as_bool).unwrap_or_default();
+                out::line(line(&text("id"), &text("role"), &text("created_at"), revoked, &text("name")))
+            }),
         }
     }
 }
 
 impl Revoke {
     fn run(self) -> Result<(), Failure> {
-        match self.place.place()? {
+        let Revoke { id, tenant, force, place } = self;
+        match place.place()? {
             Place::Folder(dir) => {
                 require_folder(&dir)?;
                 on_folder(open(&dir)?, |node| {
-                    let tenant = tenant_number(&node.engine, self.tenant.as_deref())?;
-                    let revoke = RevokeApiKey { tenant, id: self.id };
+                    let tenant = tenant_number(&node.engine, tenant.as_deref())?;
+                    let view = node.engine.view();
+                    let lives = tenants::api_key(&view, tenant, id).is_some_and(|key| !key.revoked);
+                    if tenant.is_none() && lives && tenants::live_api_keys(&view, None) == 1 && !force {
+                        return Err(last_key(id));
+                    }
+                    let revoke = RevokeApiKey { tenant, id };
                     submit(&node.engine, tenants::Command::RevokeApiKey(revoke)).map(drop)
                 })?;
             }
             Place::Server(client) => {
-                let path = format!("{}/{}", keys_path(self.tenant.as_deref())?, self.id);
+                if tenant.is_none() && !force && is_last(&client, id)? {
+                    return Err(last_key(id));
+                }
+                let path = format!("{}/{id}", keys_path(tenant.as_deref())?);
                 ask(&client, Method::DELETE, &path, None)?;
             }
         }
-        eprintln!("key {} is revoked", self.id);
+        eprintln!("key {id} is revoked");
         Ok(())
+    }
+}
+
+/// Why the last key of a server stays.
+fn last_key(id: Uuid) -> Failure {
+    Failure::unable(format!(
+        "key {id} is the server's last: without it nobody can administer a server that demands keys. Make another first \
+         with `maitred keys create --role admin`, or revoke it all the same with --force"
+    ))
+}
+
+/// Whether it is the one key of the server that is live.
+fn is_last(client: &Client, id: Uuid) -> Result<bool, Failure> {
+    let (mut lives, mut others) = (false, false);
+    pages(client, None, &mut |key| {
+        let live = key.get("revoked").and_then(Value::as_bool) == Some(false);
+        let is_this = key.get("id").and_then(Value::as_str) == Some(&id.to_string());
+        *if is_this { &mut lives } else { &mut others } |= live;
+        Ok(())
+    })?;
+    Ok(lives && !others)
+}
+
+/// Every key of a tenant, or of the server, as a running server lists them.
+fn pages(
+    client: &Client,
+    tenant: Option<&str>,
+    key: &mut dyn FnMut(&Value) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let path = keys_path(tenant)?;
+    let mut cursor = String::new();
+    loop {
+        let page = ask(client, Method::GET, &format!("{path}?limit={PAGE}{cursor}"), None)?;
+        page.get("items").and_then(Value::as_array).into_iter().flatten().try_for_each(&mut *key)?;
+        match page.get("next_cursor").and_then(Value::as_str) {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return Ok(()),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ pub mod keys;
 pub mod load;
 mod logging;
 pub mod openapi;
+mod out;
 mod place;
 pub mod serve;
 

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use maitred_storage::open::OpenError;
 
 use super::client::Client;
-use super::failure::Failure;
-use crate::assemble::Node;
+use super::failure::{Failure, not_started};
+use crate::assemble::{Node, StartError};
 use crate::config::{Server, Storage};
 
 /// Where the data are.
@@ -44,7 +45,7 @@ impl PlaceArgs {
             (_, url) => url,
         };
         if let Some(url) = url {
-            return Ok(Place::Server(Client::new(&url, self.key)?));
+            return Ok(Place::Server(Client::new(&url, self.key.filter(|key| !key.is_empty()))?));
         }
         Ok(Place::Folder(data_folder(self.data)))
     }
@@ -73,7 +74,13 @@ pub(super) fn require_folder(dir: &Path) -> Result<(), Failure> {
 /// # Errors
 /// [`Failure`].
 pub(super) fn open(dir: &Path) -> Result<Node, Failure> {
-    Ok(Node::start_with(dir, &Storage { snapshot_log_bytes: 0, ..Storage::default() })?)
+    let settings = Storage { snapshot_log_bytes: 0, ..Storage::default() };
+    Node::start_with(dir, &settings).map_err(|error| match error {
+        StartError::Open(OpenError::InUse { .. }) => Failure::unable(format!(
+            "{error}; a running server is asked with --url (such as --url http://127.0.0.1:8080) instead of --data"
+        )),
+        error => not_started(&error, dir),
+    })
 }
 
 /// A runtime for a command that does one thing at a time.

@@ -7,13 +7,14 @@ use std::time::Duration;
 use clap::Args;
 use maitred_booking::app::Access;
 use maitred_booking::readiness::Readiness;
+use maitred_booking::tenants;
 use maitred_web::Problem;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tower::Layer as _;
 
-use super::failure::{Done, Failure};
-use super::logging;
+use super::failure::{Done, Failure, not_started};
+use super::{logging, out};
 use crate::assemble::Node;
 use crate::config::{Config, Flags, Limits};
 use crate::gate::Gate;
@@ -56,11 +57,19 @@ impl Serve {
         logging::start(&config.log)?;
         config.limits.connections = connections(config.limits.connections)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let socket = runtime.block_on(async { bind(config.server.listen) })?;
+        let socket = runtime.block_on(async { bind(config.server.listen.0) })?;
         let secrets = config.tokens.secrets()?;
-        let node = Node::start_with(&config.server.data, &config.storage)?;
+        let data = &config.server.data;
+        let node = Node::start_with(data, &config.storage).map_err(|error| not_started(&error, data))?;
         announce(&node);
         let access = if config.server.auth { Access::Keys } else { Access::Open };
+        if access == Access::Keys && tenants::live_api_keys(&node.engine.view(), None) == 0 {
+            tracing::warn!(
+                "keys are demanded, and there is no admin's key: stop the server, and make one with `maitred keys create \
+                 --role admin --data {}`",
+                data.display()
+            );
+        }
         let app = node.app_with(access, &config.server.default_tenant, secrets)?;
         let gate = Gate::default();
         let service = gate.guard().layer(router::with_limits(&app, &config.limits).0);
@@ -71,12 +80,12 @@ impl Serve {
             let address = listener.local_addr()?;
             if config.server.demo {
                 tokio::select! {
-                    seeded = demo::seed(&app) => println!("{}", seeded?.to_text(address, access)),
+                    seeded = demo::seed(&app) => out::tell(seeded?.to_text(address, access)),
                     () = signals.next() => return Ok(()),
                 }
             }
             app.readiness().ready();
-            println!("listening on http://{address}");
+            out::tell(format_args!("listening on http://{address}"));
             let life = (gate, app.readiness().clone());
             serve_until_stopped(listener, service, life, signals, &config.limits).await;
             Ok::<_, Failure>(())

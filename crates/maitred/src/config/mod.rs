@@ -6,6 +6,7 @@
 //! - `maitred.default.toml` names every key with its built-in value; a test holds it to that.
 
 mod limits;
+mod listen;
 mod log;
 mod server;
 mod settings;
@@ -23,6 +24,7 @@ use maitred_engine::overlay::LAYER_BYTES_MAX;
 use serde::Deserialize;
 
 pub use limits::{Limits, LimitsLayer};
+pub use listen::Listen;
 pub use log::{Log, LogFormat, LogLayer};
 pub use server::{Server, ServerLayer};
 use settings::settings;
@@ -183,12 +185,13 @@ impl Config {
             let reason = "a tenant's name has 1 to 128 characters and no blanks around";
             return invalid("server.default_tenant", reason.to_owned());
         }
-        if !server.auth && !server.listen.ip().is_loopback() {
+        let listen = server.listen.0;
+        if !server.auth && !listen.ip().is_loopback() {
             let reason = format!(
                 "{} is not a loopback address, and without authentication only this machine is served. \
                  Start with --auth (MAITRED_AUTH=true), or listen on 127.0.0.1:{}",
-                server.listen,
-                server.listen.port()
+                listen,
+                listen.port()
             );
             return invalid("server.listen", reason);
         }

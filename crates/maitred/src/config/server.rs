@@ -3,13 +3,14 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::listen::Listen;
 use super::settings;
 
 settings! {
     /// Where the server listens, where it keeps everything, and whom it answers.
     Server, layer ServerLayer {
-        /// Address to listen on. Other than loopback only together with --auth [default: 127.0.0.1:8080]
-        listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8080)), "listen" "MAITRED_LISTEN" [value_name = "ADDRESS"];
+        /// Address to listen on: HOST:PORT, or a PORT of 127.0.0.1. Other than loopback only together with --auth [default: 127.0.0.1:8080]
+        listen: Listen = Listen(SocketAddr::from(([127, 0, 0, 1], 8080))), "listen" "MAITRED_LISTEN" [value_name = "ADDRESS"];
         /// Folder that holds everything; made if it is not there [default: ./maitred-data]
         data: PathBuf = PathBuf::from("./maitred-data"), "data" "MAITRED_DATA" [value_name = "DIR"];
         /// Demand API keys; make the first with `maitred keys create --role admin` [default: false]

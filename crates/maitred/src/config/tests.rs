@@ -110,7 +110,7 @@ fn what_cannot_be_is_refused_and_the_key_is_named() {
             "[storage]\noverlay_bytes = 1048576",
             "storage.overlay_bytes: 1048576 is not between 33554432 and 68719476736; choose a value in this range",
         ),
-        ("[server]\nlisten = \"localhost\"", "server.listen: "),
+        ("[server]\nlisten = \"local host\"", "server.listen: "),
         ("[server]\nlisten = \"0.0.0.0:80\"", "server.listen: 0.0.0.0:80 is not a loopback address"),
         ("[server]\ndefault_tenant = \" \"", "server.default_tenant: "),
         ("[storage]\nsegment_bytes = 100000", "storage.segment_bytes: 100000 is not a multiple of 4096"),

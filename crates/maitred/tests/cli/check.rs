@@ -8,7 +8,7 @@ use maitred_core::{Key, Table};
 use maitred_engine::store::Store;
 use maitred_storage::view_lmdb::{LmdbOptions, LmdbStore};
 
-use crate::program::{Folder, Ran, Server, run};
+use crate::program::{Folder, Ran, Server, run, run_unread};
 
 /// A folder with several segments, a view that is partly flushed, and snapshots.
 pub(crate) fn filled(folder: &Folder) -> PathBuf {
@@ -84,6 +84,24 @@ fn a_good_folder_is_found_good_in_words_and_left_as_it_was() {
     assert!(!ran.stdout.contains("PROBLEM"));
     assert!(contents(&data) == before, "check has changed a file");
     assert_eq!(files(&data, "").len(), 6, "check has left something: {:?}", files(&data, ""));
+}
+
+#[test]
+fn a_reader_that_went_away_ends_no_command_loudly() {
+    let folder = Folder::new();
+    let data = filled(&folder).display().to_string();
+    let quiet = |args: &[&str], status: i32| {
+        let ran = run_unread(args);
+        assert_eq!((ran.status, &*ran.stderr), (status, ""), "{args:?}");
+    };
+    quiet(&["check", "--data", &data], 0);
+    quiet(&["export", "--tenant", "demo", "--data", &data], 141);
+    quiet(&["openapi"], 141);
+    quiet(&["completions", "bash"], 0);
+    run(&["keys", "create", "--role", "admin", "--data", &data]).succeeds();
+    quiet(&["keys", "list", "--data", &data], 141);
+    let create = ["keys", "create", "--role", "admin", "--data", &data];
+    run_unread(&create).fails(3, &["the secret could not be written", "revoke key "]);
 }
 
 #[test]

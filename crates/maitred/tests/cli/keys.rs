@@ -25,12 +25,16 @@ fn the_first_key_is_made_on_the_folder_and_opens_the_server_until_it_is_revoked(
     let server = Server::start(&folder.path("data"), &["--auth"]);
     assert_eq!(server.ask("GET", "/v1/tenants/none/export", "", "").0, 401);
     assert_eq!((status(&server, secret), status(&server, &secret.replacen('_', "_x", 1))), (404, 401));
-    server.stop();
+    assert!(!server.stop().contains("there is no admin's key"));
 
-    run(&["keys", "revoke", fields[0], "--data", &data]).succeeds();
+    run(&["keys", "revoke", fields[0], "--data", &data]).fails(3, &["is the server's last", "--force"]);
+    assert!(!run(&["keys", "list", "--data", &data]).succeeds().stdout.contains("revoked"));
+    run(&["keys", "revoke", fields[0], "--force", "--data", &data]).succeeds();
     assert!(run(&["keys", "list", "--data", &data]).succeeds().stdout.contains("revoked"));
     let server = Server::start(&folder.path("data"), &["--auth"]);
     assert_eq!(status(&server, secret), 401);
+    let said = server.stop();
+    assert!(said.contains("there is no admin's key") && said.contains("maitred keys create"), "{said}");
 }
 
 #[test]
@@ -93,4 +97,18 @@ fn keys_are_made_listed_and_revoked_at_a_running_server() {
     keys(&owner, &["revoke", id.expect("an id"), "--tenant", "demo"]).succeeds();
     assert_eq!(status(&server, pushes.stdout.trim_end()), 401);
     assert!(keys(&owner, &["list", "--tenant", "demo"]).succeeds().stdout.contains("revoked"));
+    keys("", &["list"]).fails(3, &["(unauthenticated)", "--key", "MAITRED_KEY"]);
+
+    // Of the server's two keys one can be revoked at once, and the last only by force.
+    let ids: Vec<String> = keys(&admin, &["list"]).succeeds().stdout.lines().map(id_of).collect();
+    keys(&admin, &["revoke", &ids[0]]).succeeds();
+    keys(&admin, &["revoke", &ids[1]]).fails(3, &["is the server's last", "--force"]);
+    assert_eq!(status(&server, admin.trim_end()), 404, "it is live");
+    keys(&admin, &["revoke", &ids[1], "--force"]).succeeds();
+    assert_eq!(status(&server, admin.trim_end()), 401);
+    assert!(server.stop().contains("the last key of the role admin is revoked"));
+}
+
+fn id_of(line: &str) -> String {
+    line.split(' ').next().expect("an id").to_owned()
 }

@@ -66,6 +66,20 @@ fn a_log_that_ends_before_its_store_and_its_snapshots_stops_the_start() {
 }
 
 #[test]
+fn a_damaged_log_stops_the_start_with_the_next_step() {
+    let folder = Folder::new();
+    let data = filled(&folder);
+    let newest = files(&data.join("log"), ".segment").pop().expect("a segment");
+    let mut bytes = fs::read(&newest).expect("a file");
+    bytes[600] ^= 0x40;
+    fs::write(&newest, bytes).expect("it can be written");
+    let (name, dir) = (newest.display().to_string(), data.display().to_string());
+    let next = format!("maitred check --data {dir}");
+    start(&data).fails(3, &[&name, "byte ", "Next: ", &next, "backup", "docs/operations.md"]);
+    run(&["serve", "--listen", "0", "--data", &dir]).fails(3, &[&name, &next]);
+}
+
+#[test]
 fn a_snapshot_alone_proves_what_is_missing() {
     let folder = Folder::new();
     let data = filled(&folder);

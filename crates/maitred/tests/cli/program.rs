@@ -94,6 +94,16 @@ pub(crate) fn run_with(args: &[&str], variables: &[(&str, &str)]) -> Ran {
     Ran { status, stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
+/// Runs the program with nobody who reads its output.
+pub(crate) fn run_unread(args: &[&str]) -> Ran {
+    let mut child =
+        command(args, &[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program runs");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    let status = output.status.code().expect("no signal ends it");
+    Ran { status, stdout: String::new(), stderr: String::from_utf8(output.stderr).expect("UTF-8") }
+}
+
 /// A running server. Killed with the value.
 pub(crate) struct Server {
     child: Child,

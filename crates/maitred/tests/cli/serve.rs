@@ -66,8 +66,19 @@ fn a_folder_in_use_is_named_with_the_process_that_has_it() {
     let holder = format!("is in use by process {}", server.pid());
     run(&["serve", "--data", &data, "--listen", "127.0.0.1:0"]).fails(3, &[&holder, "--data"]);
     run(&["check", "--data", &data]).fails(3, &[&holder]);
-    run(&["export", "--tenant", "demo", "--data", &data]).fails(3, &[&holder]);
-    run(&["keys", "list", "--data", &data]).fails(3, &[&holder]);
+    run(&["export", "--tenant", "demo", "--data", &data]).fails(3, &[&holder, "--url"]);
+    run(&["keys", "list", "--data", &data]).fails(3, &[&holder, "--url"]);
+}
+
+#[test]
+fn an_address_may_be_a_name_or_a_port() {
+    let folder = Folder::new();
+    for listen in ["localhost:0", "0", ":0"] {
+        let server = Server::start(&folder.path("data"), &["--listen", listen]);
+        assert!(server.address.ip().is_loopback(), "{listen}: {}", server.address);
+        assert_eq!(server.get("/health/ready").0, 200, "{listen}");
+    }
+    run(&["serve", "--listen", "here"]).fails(2, &["--listen", "HOST:PORT"]);
 }
 
 #[test]

@@ -128,3 +128,48 @@ fn what_is_not_there_is_named() {
     run(&["export", "--tenant", "none", "--url", &url, "--output", &output]).fails(3, &["tenant-not-found"]);
     assert!(!folder.path("out.ndjson").exists() && !folder.path("out.ndjson.part").exists());
 }
+
+#[test]
+fn an_import_under_another_slug_leaves_the_alias_with_its_tenant() {
+    let folder = Folder::new();
+    let data = filled(&folder);
+    let exported = export(&data);
+    assert!(exported.contains("\"alias\":\"Demo Salon\""));
+    let file = folder.write("demo.ndjson", &exported);
+    let lines = exported.lines().count() - 1;
+    let alias = |slug: &str| {
+        let exported = run(&["export", "--tenant", slug, "--data", &data]).succeeds().stdout;
+        let profile: serde_json::Value =
+            serde_json::from_str(exported.lines().next().expect("a profile")).expect("JSON");
+        profile["alias"].clone()
+    };
+    let ran = run(&["import", &file, "--tenant", "copy", "--data", &data]).succeeds();
+    assert_eq!(ran.stdout, format!("{lines} lines imported, 0 were there already, 0 refused\n"));
+    assert!(ran.stderr.contains("\"Demo Salon\"") && ran.stderr.contains("--alias"), "{}", ran.stderr);
+    assert_eq!((alias("copy"), alias("demo")), (serde_json::Value::Null, "Demo Salon".into()));
+
+    // The one that is given is kept by the next import, which gives none.
+    run(&["import", &file, "--tenant", "copy", "--alias", "Copied", "--data", &data]).succeeds();
+    let again = run(&["import", &file, "--tenant", "copy", "--data", &data]).succeeds();
+    assert_eq!((again.stderr, alias("copy")), (String::new(), "Copied".into()));
+
+    // A running server does the same.
+    let server = Server::start(&folder.path("data"), &[]);
+    let url = server.url();
+    let ran = run(&["import", &file, "--tenant", "third", "--url", &url]).succeeds();
+    assert!(ran.stderr.contains("--alias"), "{}", ran.stderr);
+    run(&["import", &file, "--tenant", "copy", "--url", &url]).succeeds();
+    server.stop();
+    assert_eq!((alias("third"), alias("copy")), (serde_json::Value::Null, "Copied".into()));
+}
+
+#[test]
+fn a_file_that_is_no_export_is_refused_before_anything_is_done() {
+    let folder = Folder::new();
+    for text in ["", "{}\n", "[1]\n", "external_id;starts_at\na;b\n", "{\"type\":\"dog\"}\n"] {
+        let file = folder.write("other.csv", text);
+        let ran = run(&["import", &file, "--data", &folder.arg("data")]);
+        ran.fails(3, &["other.csv: this is no export", "`maitred export`"]);
+    }
+    assert!(!folder.path("data").exists(), "nothing was begun");
+}

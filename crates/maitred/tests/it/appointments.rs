@@ -236,7 +236,7 @@ fn refusals_name_the_place_and_change_nothing() {
         ),
         ("a past that is none", server.get(format!("{HERE}?as_of=yesterday")), 400, "query-invalid", ""),
         ("a past of elsewhere", server.get(format!("{HERE}?as_of=7.1")), 400, "position-invalid", ""),
-        ("a past to come", server.get(format!("{HERE}?as_of=0.999999")), 503, "replica-behind", ""),
+        ("a past to come", server.get(format!("{HERE}?as_of=0.999999")), 400, "position-invalid", ""),
         (
             "a position that is none",
             server.get(HERE).header("Maitred-Position", "now"),

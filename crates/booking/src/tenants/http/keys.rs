@@ -352,6 +352,8 @@ pub async fn revoke(
 }
 
 /// Revoke an API key of the server for good, from the next request on. Revoking once more changes nothing.
+///
+/// The last one can be revoked too. From then on the next can only be made on the stopped server's folder.
 #[utoipa::path(
     delete,
     path = "/v1/api-keys/{id}",
@@ -378,5 +380,11 @@ async fn revoke_for_good(app: &App, scope: &Scope, attempt: &Attempt, id: Uuid) 
     let Accepted { outcome: Outcome::ApiKeyRevoked(key), position, replayed } = accepted else {
         unreachable!("a key that is revoked is answered with {accepted:?}");
     };
+    if owner(scope).is_none() && view::live_api_keys(&app.engine().view(), None) == 0 {
+        tracing::warn!(
+            "the last key of the role admin is revoked: where keys are demanded, the next can only be made on the \
+             folder of the stopped server, with `maitred keys create --role admin`"
+        );
+    }
     Ok(Reply::ok(ApiKeyBody::from(key)).at(position).replayed(replayed).into_response())
 }
