@@ -7,6 +7,8 @@
 //! - Types of requests are written with `#[serde(deny_unknown_fields)]`, so that a typo is never silently lost.
 //! - The bytes as they came are kept beside the value, for the fingerprint of an idempotent request.
 
+use std::borrow::Cow;
+
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION};
@@ -175,7 +177,37 @@ fn message(error: &serde_json::Error) -> String {
     if let Some(at) = text.rfind(" at line ") {
         text.truncate(at);
     }
-    text
+    in_words_of_json(text)
+}
+
+/// What serde says of types, in the words of JSON: a client knows nothing of ours.
+fn in_words_of_json(text: String) -> String {
+    let (found, expected) = text.rsplit_once(", expected ").unwrap_or((&text, ""));
+    let found = match found.strip_prefix("invalid type: ").or_else(|| found.strip_prefix("invalid value: ")) {
+        Some("sequence") => Cow::Borrowed("an array is given"),
+        Some("map") => Cow::Borrowed("an object is given"),
+        Some(other) => Cow::Owned(format!("{} is given", other.replacen("floating point", "number", 1))),
+        None => Cow::Owned(found.replacen("unknown variant", "unknown value", 1)),
+    };
+    let expected = match expected {
+        "" => return found.into_owned(),
+        "u8" | "u16" | "u32" | "u64" | "usize" => match expected {
+            "u8" => "a whole number from 0 to 255",
+            "u16" => "a whole number from 0 to 65535",
+            "u32" => "a whole number from 0 to 4294967295",
+            _ => "a whole number, not negative",
+        },
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "f32" | "f64" => "a number",
+        "a boolean" => "`true` or `false`",
+        "a sequence" => "an array",
+        "a map" => "an object",
+        "variant identifier" => "a string",
+        named if named.starts_with("struct ") => "an object",
+        named if named.starts_with("enum ") => "a string",
+        other => other,
+    };
+    format!("{found}, expected {expected}")
 }
 
 /// JSON Pointer (RFC 6901) to the value that was refused, or to the field that is missing, unknown or doubled.

@@ -169,11 +169,22 @@ impl<'de> MapAccess<'de> for Parameters<'_> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Refusal> {
         let Parameter { name, values } = self.next.take().expect("serde asks for the key first");
-        seed.deserialize(Values(values)).map_err(|Refusal { parameter, detail }| Refusal {
-            parameter: parameter.or_else(|| Some(name.into_owned())),
-            detail,
+        let lost_plus = values.iter().any(|value| ends_in_offset_without_sign(value));
+        seed.deserialize(Values(values)).map_err(|Refusal { parameter, mut detail }| {
+            if lost_plus {
+                detail
+                    .push_str(" The offset has no sign: in a query a `+` is a blank, so write it as `%2B`.");
+            }
+            Refusal { parameter: parameter.or_else(|| Some(name.into_owned())), detail }
         })
     }
+}
+
+/// Whether a text ends as an instant whose `+` was read as a blank: `2030-05-06T10:00:00 02:00`.
+fn ends_in_offset_without_sign(text: &str) -> bool {
+    let Some((_, offset)) = text.rsplit_once(' ') else { return false };
+    matches!(offset.as_bytes(), [a, b, b':', c, d] if [a, b, c, d].iter().all(|digit| digit.is_ascii_digit()))
+        && text.contains('T')
 }
 
 /// What a field is read from: all values of one parameter.

@@ -152,11 +152,19 @@ impl From<Outcome> for AppointmentAnswer {
 ///
 /// # Errors
 /// 400 `body-invalid` where `metadata` is no object, 422 `invalid-external-id` for one that no path can name: clients
-/// take the dots out of a path before they send it (RFC 3986, section 5.2.4), however they are encoded.
+/// take the dots out of a path before they send it (RFC 3986, section 5.2.4), however they are encoded. 422
+/// `invalid-resource` for a name with blanks around it, which would be another resource than the one that is meant; the
+/// clients of a replaced service may have such names, so the rules take them.
 fn upsert(external_id: String, input: AppointmentInput) -> Result<Upsert, Problem> {
     if matches!(external_id.as_str(), "." | "..") {
         let detail = "external_id must not be . or .., which cannot stand in a path";
         refuse_any(&[Violation::new("/external_id", "invalid-external-id", detail)])?;
+    }
+    if let Some(resource) = &input.resource
+        && resource.trim() != resource
+    {
+        let detail = "resource must not begin or end with a blank";
+        refuse_any(&[Violation::new("/resource", "invalid-resource", detail)])?;
     }
     let metadata = input.metadata.map(|metadata| JsonObject::parse(metadata.get())).transpose();
     let metadata = metadata.map_err(|not| {
@@ -258,7 +266,8 @@ pub struct CancelQuery {
 
 /// Cancel an appointment: its time is free, its history stays.
 ///
-/// An id that is not known is cancelled too, so that an older write that arrives later is stale.
+/// An id that is not known is cancelled too, so that an older write that arrives later is stale: the answer then has
+/// version 1, and neither `resource` nor times.
 #[utoipa::path(
     delete,
     path = "/v1/tenants/{tenant}/appointments/{external_id}",

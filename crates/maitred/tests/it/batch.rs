@@ -203,6 +203,31 @@ fn an_item_is_not_read_from_an_array() {
 }
 
 #[test]
+fn a_time_that_is_none_is_the_outcome_of_its_item_alone() {
+    let server = Server::open();
+    let mut broken = item("b", 10, 1);
+    broken["ends_at"] = json!("2026-11-21 11:00");
+    broken["updated_at"] = json!("yesterday");
+    let batch = json!({"items": [item("a", 9, 1), broken, item("c", 11, 1)]});
+    let answered = server.post(HERE).json(&batch).send().ok(200);
+    assert_eq!(outcomes(&answered), ["created", "refused body-invalid", "created"]);
+    let problem = &answered["items"][1]["problem"];
+    let pointers: Vec<&str> = problem["errors"]
+        .as_array()
+        .expect("errors")
+        .iter()
+        .map(|error| error["pointer"].as_str().expect("a pointer"))
+        .collect();
+    assert_eq!((pointers, &problem["status"]), (vec!["/ends_at", "/updated_at"], &json!(400)));
+    // A number is no text: then the body is none of a batch, as with any other field of another type.
+    let mut number = item("d", 12, 1);
+    number["starts_at"] = json!(1);
+    let answer = server.post(HERE).json(&json!({"items": [item("e", 13, 1), number]})).send();
+    assert_eq!(answer.refusal(), (400, "body-invalid".to_owned()));
+    assert_eq!(answer.problem()["errors"][0]["pointer"], "/items/1/starts_at");
+}
+
+#[test]
 fn a_batch_as_a_whole_is_refused_where_it_is_none() {
     let server = Server::open();
     let before = server.position();

@@ -123,3 +123,60 @@ fn a_key_of_the_role_public_is_told_what_it_lacks() {
     let answer = server.anonymous("GET", "/v1/tenants/salon/appointments").key(&key).send();
     assert_eq!(answer.refusal(), (403, "forbidden".to_owned()));
 }
+
+#[test]
+fn a_resource_has_no_blanks_around_its_name() {
+    let server = Server::open();
+    for name in [" chair", "chair ", "\tchair", " "] {
+        let mut one = appointment();
+        one["resource"] = json!(name);
+        let put = server.put(format!("{HERE}/a"), &one).send();
+        assert_eq!(put.refusal(), (422, "invalid-resource".to_owned()), "{name:?}");
+        assert_eq!(put.problem()["errors"][0]["pointer"], "/resource");
+        one["external_id"] = json!("a");
+        let batch = server.post(format!("{HERE}/batch")).json(&json!({"items": [one]})).send().ok(200);
+        assert_eq!(batch["items"][0]["problem"]["code"], "invalid-resource", "{name:?}");
+    }
+    let mut inside = appointment();
+    inside["resource"] = json!("chair 1");
+    server.put(format!("{HERE}/a"), &inside).send().ok(201);
+}
+
+#[test]
+fn an_offset_whose_plus_was_read_as_a_blank_is_told() {
+    let server = Server::open();
+    for query in ["at=2026-11-21T09:00:00+01:00", "as_of=2026-11-21T09:00:00%2001:00"] {
+        let answer = server.get(format!("{HERE}?{query}")).send();
+        assert_eq!(answer.refusal(), (400, "query-invalid".to_owned()), "{query}");
+        let detail = answer.problem()["errors"][0]["detail"].as_str().expect("a text").to_owned();
+        assert!(detail.contains("`+` is a blank") && detail.contains("%2B"), "{detail}");
+    }
+    server.get(format!("{HERE}?at=2026-11-21T09:00:00%2B01:00")).send().ok(200);
+    let other = server.get(format!("{HERE}?at=tomorrow+morning")).send().problem()["detail"].clone();
+    assert!(!other.as_str().expect("a text").contains("%2B"), "{other}");
+}
+
+#[test]
+fn what_is_wrong_with_a_field_is_told_in_words_of_json() {
+    let server = Server::open();
+    let told = |request: crate::client::Request| {
+        let problem = request.send().problem();
+        problem["errors"][0]["detail"].as_str().expect("a text").to_owned()
+    };
+    let product = |inventory: Value, price: Value| {
+        let body = json!({"name": "x", "price": price, "inventory": inventory});
+        told(server.post("/v1/tenants/default/products").json(&body))
+    };
+    let price = || json!({"amount": 1, "currency": "EUR"});
+    let whole = "a whole number, not negative";
+    assert_eq!(product(json!(-1), price()), format!("integer `-1` is given, expected {whole}"));
+    assert_eq!(product(json!("1"), price()), format!("string \"1\" is given, expected {whole}"));
+    assert_eq!(product(json!(1.5), price()), format!("number `1.5` is given, expected {whole}"));
+    assert_eq!(product(json!(1), json!("1 EUR")), "string \"1 EUR\" is given, expected an object");
+    assert_eq!(product(json!(1), json!([1])), "an array is given, expected an object");
+    let batch = |items: Value| told(server.post(format!("{HERE}/batch")).json(&json!({"items": items})));
+    assert_eq!(batch(json!({})), "an object is given, expected an array");
+    let key = json!({"name": "k", "role": "king"});
+    let role = told(server.post("/v1/tenants/default/api-keys").json(&key));
+    assert!(role.starts_with("unknown value `king`, expected one of `"), "{role}");
+}

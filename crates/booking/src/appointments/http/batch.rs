@@ -3,15 +3,18 @@
 //! Invariant: under an `Idempotency-Key` nothing of a batch is entered before its own key is remembered
 //! ([`crate::batches`]).
 
+use std::fmt;
+
 use axum::extract::{Request, State};
 use axum::http::header::{IF_MATCH, IF_NONE_MATCH};
 use axum::response::{IntoResponse, Response};
-use maitred_core::Position;
+use maitred_core::{Position, Timestamp};
 use maitred_engine::{Answer, Unavailable, queue::Pending};
 use maitred_web::limits::BATCH_BODY_BYTES_MAX;
 use maitred_web::{
     Attempt, Guard, JsonBody, Preconditions, Problem, Reply, Time, idempotency, problem, query,
 };
+use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -57,13 +60,17 @@ pub struct BatchItem {
     #[serde(default)]
     resource: Option<String>,
     /// The first instant.
-    starts_at: Time,
+    #[schema(value_type = Time)]
+    starts_at: TimeText,
     /// The first instant behind it.
-    ends_at: Time,
+    #[schema(value_type = Time)]
+    ends_at: TimeText,
     /// When the owner created it; not after `updated_at`.
-    created_at: Time,
+    #[schema(value_type = Time)]
+    created_at: TimeText,
     /// When the owner changed it last; the newest wins.
-    updated_at: Time,
+    #[schema(value_type = Time)]
+    updated_at: TimeText,
     /// A title.
     #[schema(max_length = 200)]
     #[serde(default)]
@@ -72,6 +79,65 @@ pub struct BatchItem {
     #[schema(value_type = Option<Object>)]
     #[serde(default)]
     metadata: Option<Box<RawValue>>,
+}
+
+/// An instant, or why the text that was sent is none: that is its item's outcome, and not the batch's.
+#[derive(Debug)]
+struct TimeText(Result<Time, String>);
+
+impl<'de> Deserialize<'de> for TimeText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl de::Visitor<'_> for Text {
+            type Value = TimeText;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an RFC 3339 instant")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<TimeText, E> {
+                let parsed = Timestamp::parse_rfc3339(text).map(Time);
+                Ok(TimeText(parsed.map_err(|error| error.to_string())))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+impl BatchItem {
+    /// The id and the content.
+    ///
+    /// # Errors
+    /// 400 `body-invalid`, naming every time that is none.
+    fn into_input(self) -> Result<(String, AppointmentInput), Problem> {
+        let Self { external_id, resource, starts_at, ends_at, created_at, updated_at, title, metadata } =
+            self;
+        match (starts_at.0, ends_at.0, created_at.0, updated_at.0) {
+            (Ok(starts_at), Ok(ends_at), Ok(created_at), Ok(updated_at)) => {
+                let input = AppointmentInput {
+                    resource,
+                    starts_at,
+                    ends_at,
+                    created_at,
+                    updated_at,
+                    title,
+                    metadata,
+                };
+                Ok((external_id, input))
+            }
+            (starts_at, ends_at, created_at, updated_at) => {
+                let times = [
+                    ("/starts_at", starts_at),
+                    ("/ends_at", ends_at),
+                    ("/created_at", created_at),
+                    ("/updated_at", updated_at),
+                ];
+                let problem = Problem::new(problem::BODY_INVALID, "A time is no RFC 3339 instant.");
+                Err(times.into_iter().fold(problem, |problem, (pointer, time)| match time {
+                    Ok(_) => problem,
+                    Err(detail) => problem.with_field(pointer, detail),
+                }))
+            }
+        }
+    }
 }
 
 /// What became of one item of a batch.
@@ -117,7 +183,8 @@ pub struct BatchAnswer {
     items: Vec<BatchAnswerItem>,
 }
 
-/// Up to 10,000 upserts, in order; each is accepted or refused on its own. The body has at most 8 MiB.
+/// Up to 10,000 upserts, in order; each is accepted or refused on its own, also for a time that is none. The body has
+/// at most 8 MiB; where it is not of this shape (a field is unknown, missing or of another type), nothing of it is done.
 ///
 /// With an `Idempotency-Key`, a retry replays what is done and does the rest; items that are replayed say so. Where
 /// nothing was left to do, the answer says `Idempotent-Replayed: true`.
@@ -163,17 +230,10 @@ pub async fn batch(
             let done = pending.pop_front().expect("the window is full");
             answers.push(settle(done, &mut position).await);
         }
-        let input = AppointmentInput {
-            resource: item.resource,
-            starts_at: item.starts_at,
-            ends_at: item.ends_at,
-            created_at: item.created_at,
-            updated_at: item.updated_at,
-            title: item.title,
-            metadata: item.metadata,
-        };
         let key = key.map(|key| idempotency::derived(key, i as u32));
-        let entered = upsert(item.external_id, input)
+        let entered = item
+            .into_input()
+            .and_then(|(external_id, input)| upsert(external_id, input))
             .and_then(|command| Ok(app.enter(scope.who(), key, item_bytes, Command::Upsert(command))?));
         pending.push_back(entered);
     }
