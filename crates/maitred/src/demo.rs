@@ -203,7 +203,7 @@ impl Seeded {
              \n  curl {key}-X PUT '{base}/my-first' -H 'Content-Type: application/json' -d '{{\
              \"resource\":\"{chair}\",\"starts_at\":\"{today}T20:00:00Z\",\"ends_at\":\"{today}T21:00:00Z\",\
              \"created_at\":\"{today}T08:00:00Z\",\"updated_at\":\"{today}T08:00:00Z\",\"title\":\"My first\"}}'\
-             \n\nA flash sale is open too: http://{address}/v1/tenants/{TENANT}/sales\n{hint}",
+             \n\nA flash sale is open too:\n\n  curl {key}http://{address}/v1/tenants/{TENANT}/sales\n{hint}",
             chair = CHAIRS[0],
         )
     }
@@ -259,10 +259,10 @@ mod tests {
         let seeded = Seeded { today: jiff::civil::date(2026, 11, 21), changed: 0, refused: 0, sales: 0 };
         let address = SocketAddr::from(([127, 0, 0, 1], 8080));
         let open = seeded.to_text(address, Access::Open);
-        assert_eq!(open.matches("\n  curl ").count(), 3);
+        assert_eq!(open.matches("\n  curl ").count(), 4);
         assert_eq!(open.matches("http://127.0.0.1:8080/v1/tenants/demo/appointments").count(), 3);
         assert!(!open.contains("MAITRED_KEY"), "{open}");
         let keyed = seeded.to_text(address, Access::Keys);
-        assert_eq!(keyed.matches("Bearer $MAITRED_KEY").count(), 3);
+        assert_eq!(keyed.matches("Bearer $MAITRED_KEY").count(), 4);
     }
 }

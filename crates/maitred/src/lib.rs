@@ -12,6 +12,7 @@ pub mod connection;
 pub mod demo;
 pub mod docs;
 pub mod drop_in;
+pub mod examples;
 pub mod first_sale;
 pub mod gate;
 pub mod health;

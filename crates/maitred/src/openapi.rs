@@ -7,6 +7,8 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, Secur
 use utoipa::openapi::{Content, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder, Schema};
 use utoipa::{Modify, OpenApi, ToSchema};
 
+use crate::examples;
+
 /// The document without its operations.
 #[derive(OpenApi)]
 #[openapi(
@@ -152,6 +154,17 @@ pub fn describe_drop_in(operation: &mut Operation) {
             let content = Content::new(Some(RefOr::T(Schema::from(some))));
             response.content.insert(JSON.to_owned(), content.into());
         }
+    }
+}
+
+/// Gives an operation's body its example, and takes the marks out of its summary, which is plain text.
+pub fn show(method: &str, path: &str, operation: &mut Operation) {
+    if let Some(summary) = &mut operation.summary {
+        *summary = summary.replace('`', "").replace('\n', " ");
+    }
+    let Some(RefOr::T(body)) = &mut operation.request_body else { return };
+    if let Some(RefOr::T(content)) = body.content.get_mut(JSON) {
+        content.example = examples::body(method, path);
     }
 }
 

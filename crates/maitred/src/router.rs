@@ -135,6 +135,7 @@ impl Routes {
         for (path, item) in &mut paths.paths {
             for (method, operation) in openapi::operations(item) {
                 openapi::describe(path, operation, permission);
+                openapi::show(method, path, operation);
                 if !openapi::reads_query(operation) && !matches!(method, "GET" | "HEAD") {
                     without_query.push(method);
                 }
@@ -156,9 +157,10 @@ impl Routes {
 
     /// Adds the routes of a replaced service, which decides by itself who may use them.
     fn drop_in(mut self, mut routes: OpenApiRouter<App>) -> Self {
-        for item in routes.get_openapi_mut().paths.paths.values_mut() {
-            for (_, operation) in openapi::operations(item) {
+        for (path, item) in &mut routes.get_openapi_mut().paths.paths {
+            for (method, operation) in openapi::operations(item) {
                 openapi::describe_drop_in(operation);
+                openapi::show(method, path, operation);
             }
         }
         self.router = self.router.merge(routes);

@@ -31,7 +31,7 @@ const EXIT_AT_ONCE: i32 = 130;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  Try it out, with demo data and three requests to paste:
+  Try it out, with demo data and requests to paste:
     maitred serve --demo
   Keep the data in another folder, and listen on another port:
     maitred serve --data /var/lib/maitred --listen 127.0.0.1:9000

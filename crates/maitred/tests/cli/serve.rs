@@ -105,7 +105,7 @@ fn the_demo_prints_requests_that_work_and_is_seeded_once() {
     let server = Server::start(&folder.path("data"), &["--demo"]);
     let lines: Vec<&str> =
         server.greeting.lines().filter_map(|line| line.trim().strip_prefix("curl ")).collect();
-    assert_eq!(lines.len(), 3, "{}", server.greeting);
+    assert_eq!(lines.len(), 4, "{}", server.greeting);
     let path = |line: &str| {
         let url = line.split('\'').nth(1).expect("a URL in quotes");
         url.strip_prefix(&server.url()).expect("of this server").to_owned()

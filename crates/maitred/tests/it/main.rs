@@ -10,6 +10,7 @@ mod changes;
 mod client;
 mod clock;
 mod docs;
+mod examples;
 mod flash_sales;
 mod generated;
 mod operation;
