@@ -167,19 +167,23 @@ fn check_invalid<T: serde::de::DeserializeOwned + std::fmt::Debug>(body: &str, p
 #[test]
 fn an_invalid_field_is_refused_by_its_pointer() {
     let at = r#""starts_at":"2026-11-21T09:30:00Z""#;
-    check_invalid::<Sample>(&format!(r#"{{"name":1,{at}}}"#), "/name", "invalid type");
+    check_invalid::<Sample>(&format!(r#"{{"name":1,{at}}}"#), "/name", "`1` is given, expected a string");
     check_invalid::<Sample>(&format!(r#"{{{at}}}"#), "/name", "missing field");
     check_invalid::<Sample>(&format!(r#"{{"nmae":"x",{at}}}"#), "/nmae", "unknown field");
     check_invalid::<Sample>(&format!(r#"{{"name":"x","name":"y",{at}}}"#), "/name", "duplicate field");
     check_invalid::<Sample>(r#"{"name":"x","starts_at":"2026-11-21"}"#, "/starts_at", "RFC 3339");
     check_invalid::<Sample>(&format!(r#"{{"name":"x","size":256,{at}}}"#), "/size", "256");
-    check_invalid::<Sample>(&format!(r#"{{"name":"x","size":"5",{at}}}"#), "/size", "invalid type");
+    check_invalid::<Sample>(
+        &format!(r#"{{"name":"x","size":"5",{at}}}"#),
+        "/size",
+        "a whole number from 0 to 255",
+    );
     let items = |items: &str| format!(r#"{{"name":"x",{at},"items":{items}}}"#);
     check_invalid::<Sample>(&items(r#"[{"a/b~c":1},{"a/b~c":-1}]"#), "/items/1/a~1b~0c", "-1");
     check_invalid::<Sample>(&items(r#"[{}]"#), "/items/0/a~1b~0c", "missing field");
     check_invalid::<Sample>(&items(r#"[{"a/b~c":1,"x":2}]"#), "/items/0/x", "unknown field");
     check_invalid::<Sample>("null", "", "null");
-    check_invalid::<Sample>("5", "", "5");
+    check_invalid::<Sample>("5", "", "`5` is given, expected an object");
 }
 
 #[test]
