@@ -77,18 +77,23 @@ impl Shop {
         answered.map_err(|failure| LoadError::Unavailable(format!("{path}: {}", failure.message())))
     }
 
-    /// Brings a product in and announces a sale of all of it, which is on at once.
+    /// Brings a product in and announces a sale of all of it, which is on at once. A sale begins with a piece at least;
+    /// one that is to have none is left with none.
     pub(super) fn announce(&self, stock: u32, buyer_limit: u32) -> Result<Uuid, LoadError> {
         let product = json!({
-            "name": "Load test", "price": {"amount": 9999, "currency": "EUR"}, "inventory": stock,
+            "name": "Load test", "price": {"amount": 9999, "currency": "EUR"}, "inventory": stock.max(1),
         });
         let product = id(&self.ask(Method::POST, "products", Some(&product))?)?;
         let now = Timestamp::now();
         let sale = json!({
-            "product_id": product, "quantity": stock, "buyer_limit": buyer_limit,
+            "product_id": product, "quantity": stock.max(1), "buyer_limit": buyer_limit,
             "starts_at": (now - WINDOW).to_string(), "ends_at": (now + WINDOW).to_string(),
         });
-        id(&self.ask(Method::POST, "sales", Some(&sale))?)
+        let sale = id(&self.ask(Method::POST, "sales", Some(&sale))?)?;
+        if stock == 0 {
+            self.ask(Method::PATCH, &format!("sales/{sale}"), Some(&json!({"quantity": 0})))?;
+        }
+        Ok(sale)
     }
 
     /// Ends a sale.
