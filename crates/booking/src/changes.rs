@@ -25,9 +25,14 @@ use crate::flash_sales::http::{OrderBody, ProductBody, SaleBody};
 use crate::flash_sales::{Order, Product, Sale, Versioned};
 use crate::parameters::{PositionHeader, TenantPath};
 use crate::record::{self, Change, Kind};
+use crate::salons::http::bodies::{
+    BookingBody, CustomerBody, EmployeeBody, LegacyBookingBody, PlanBody, ResourceBody, ServiceBody,
+    SettingsBody,
+};
+use crate::salons::plan::PlanState;
 use crate::tenants::http::keys::ApiKeyBody;
 use crate::tenants::http::tenants::TenantBody;
-use crate::{accounts, appointments, feed, tenants};
+use crate::{accounts, appointments, feed, salons, tenants};
 
 /// A page is cut when its records have about this many bytes, so that no view is held for long.
 const PAGE_BYTES: usize = 256 * 1024;
@@ -41,8 +46,9 @@ pub struct ChangeBody {
     id: String,
     /// When it was decided.
     at: Time,
-    /// The kind of record: `appointment`, `product`, `sale`, `order` or `user`; in the server's feed `tenant` or
-    /// `api_key`.
+    /// The kind of record: `appointment`, `product`, `sale`, `order`, `user`, `salon_settings`, `employee`, `service`,
+    /// `resource`, `customer`, `shift_plan` (its `record_id` is the employee's), `booking` or `legacy_booking`; in the
+    /// server's feed `tenant` or `api_key`.
     kind: &'static str,
     /// The record's `id`.
     record_id: Uuid,
@@ -66,6 +72,22 @@ pub enum ChangeData {
     Sale(SaleBody),
     /// Of the kind `order`.
     Order(OrderBody),
+    /// Of the kind `salon_settings`.
+    SalonSettings(SettingsBody),
+    /// Of the kind `employee`.
+    Employee(EmployeeBody),
+    /// Of the kind `service`.
+    Service(ServiceBody),
+    /// Of the kind `resource`.
+    Resource(ResourceBody),
+    /// Of the kind `customer`.
+    Customer(CustomerBody),
+    /// Of the kind `shift_plan`.
+    ShiftPlan(PlanBody),
+    /// Of the kind `booking`.
+    Booking(BookingBody),
+    /// Of the kind `legacy_booking`.
+    LegacyBooking(LegacyBookingBody),
     /// Of the kind `tenant`.
     Tenant(TenantBody),
     /// Of the kind `api_key`.
@@ -107,6 +129,38 @@ fn data(view: &View, change: &Change<'_>) -> (Uuid, ChangeData) {
             let found = Versioned::<Order>::read(&change.version);
             let status = found.is.status;
             (found.is.id, ChangeData::Order(OrderBody::new(found, status)))
+        }
+        Kind::SalonSettings => {
+            let found = Versioned::<salons::Settings>::read(&change.version);
+            (Uuid::nil(), ChangeData::SalonSettings(found.into()))
+        }
+        Kind::Employee => {
+            let found = Versioned::<salons::Employee>::read(&change.version);
+            (found.is.id, ChangeData::Employee(found.into()))
+        }
+        Kind::Service => {
+            let found = Versioned::<salons::Service>::read(&change.version);
+            (found.is.id, ChangeData::Service(found.into()))
+        }
+        Kind::Resource => {
+            let found = Versioned::<salons::Resource>::read(&change.version);
+            (found.is.id, ChangeData::Resource(found.into()))
+        }
+        Kind::Customer => {
+            let found = Versioned::<salons::Customer>::read(&change.version);
+            (found.is.id, ChangeData::Customer(found.into()))
+        }
+        Kind::ShiftPlan => {
+            let found = Versioned::<PlanState>::read(&change.version);
+            (found.is.employee, ChangeData::ShiftPlan(found.into()))
+        }
+        Kind::Booking => {
+            let found = Versioned::<salons::Booking>::read(&change.version);
+            (found.is.id, ChangeData::Booking(BookingBody::recorded(found)))
+        }
+        Kind::LegacyBooking => {
+            let found = Versioned::<salons::LegacyBooking>::read(&change.version);
+            (found.is.id, ChangeData::LegacyBooking(found.into()))
         }
         Kind::Tenant => {
             let found = tenants::view::read(&change.version);

@@ -30,6 +30,8 @@ pub enum Counter {
     TenantsAutomatic = 4,
     /// The API keys of a tenant that are not revoked.
     ApiKeys = 5,
+    /// The numbers given to employees and resources of a salon.
+    SalonNumbers = 20,
 }
 
 /// The hash under which a text stands in keys: the first 128 bits of its BLAKE3.

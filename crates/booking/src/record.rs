@@ -36,6 +36,22 @@ pub enum Kind {
     Sale = 6,
     /// An order, by its id.
     Order = 7,
+    /// A salon's settings, by 0.
+    SalonSettings = 20,
+    /// An employee of a salon, by their id.
+    Employee = 21,
+    /// A service of a salon, by its id.
+    Service = 22,
+    /// A resource of a salon, by its id.
+    Resource = 23,
+    /// A customer of a salon, by their id.
+    Customer = 24,
+    /// When an employee works, by the id of the employee.
+    ShiftPlan = 25,
+    /// A booking of a salon, by its id.
+    Booking = 26,
+    /// A booking of the replaced salon system, by its id.
+    LegacyBooking = 27,
 }
 
 impl Kind {
@@ -49,6 +65,14 @@ impl Kind {
             Kind::Product => "product",
             Kind::Sale => "sale",
             Kind::Order => "order",
+            Kind::SalonSettings => "salon_settings",
+            Kind::Employee => "employee",
+            Kind::Service => "service",
+            Kind::Resource => "resource",
+            Kind::Customer => "customer",
+            Kind::ShiftPlan => "shift_plan",
+            Kind::Booking => "booking",
+            Kind::LegacyBooking => "legacy_booking",
         }
     }
 
@@ -61,6 +85,14 @@ impl Kind {
             5 => Kind::Product,
             6 => Kind::Sale,
             7 => Kind::Order,
+            20 => Kind::SalonSettings,
+            21 => Kind::Employee,
+            22 => Kind::Service,
+            23 => Kind::Resource,
+            24 => Kind::Customer,
+            25 => Kind::ShiftPlan,
+            26 => Kind::Booking,
+            27 => Kind::LegacyBooking,
             _ => panic!("a view of this build holds no records of kind {number}"),
         }
     }
@@ -120,6 +152,20 @@ pub enum Index {
     HoldBySale = 6,
     /// Product, id → nothing: the sales of a product that are not closed.
     OpenSaleByProduct = 7,
+    /// Kind, id → nothing: the employees, services and resources of a salon that are there.
+    SalonRecord = 20,
+    /// Change → id: the customers of a salon, in the order in which they were noted.
+    CustomerByOrder = 21,
+    /// Start, id → nothing: the bookings that ever began then.
+    BookingByStart = 22,
+    /// Customer, start, id → nothing: a customer's.
+    BookingByCustomer = 23,
+    /// Number of the employee, start, id → nothing: an employee's.
+    BookingByEmployee = 24,
+    /// Holder, expiry, id → nothing: the holds of a customer or an address that are not settled.
+    HoldByHolder = 25,
+    /// Date, id → the whole legacy booking.
+    LegacyByDate = 26,
 }
 
 impl Index {

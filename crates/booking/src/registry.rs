@@ -136,6 +136,8 @@ domains! {
     0 Tenants(tenants) facts 1..=99;
     /// Time on a resource, owned by another system.
     1 Appointments(appointments) facts 100..=199;
+    /// Who works in a salon, what is done there, and what is booked.
+    2 Salons(salons) facts 200..=299;
     /// The users of a tenant.
     3 Accounts(accounts) facts 300..=399;
     /// Products that are sold in a rush, their sales and orders.

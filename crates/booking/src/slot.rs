@@ -76,6 +76,9 @@ pub struct Standing {
     pub visits: usize,
 }
 
+/// The first number of a salon's employees and resources: they have ids of their own, and no names here.
+pub const SALON_NUMBER_MIN: ResourceNumber = 1 << 31;
+
 /// Whether nobody but `except` claims any of `[starts_at, ends_at)`.
 pub fn is_free(
     view: &dyn Read,
@@ -182,7 +185,7 @@ pub fn standing(
     Standing { claims, through, visits: visits + 1 }
 }
 
-/// The first resource from `from` on that is, or with `past` was, claimed by anyone.
+/// The first resource with a name, from `from` on, that is, or with `past` was, claimed by anyone.
 pub fn next_resource(
     view: &dyn Read,
     tenant: TenantNumber,
@@ -190,7 +193,8 @@ pub fn next_resource(
     past: bool,
 ) -> Option<ResourceNumber> {
     let first = |table| {
-        let (key, _) = view.first(&Key::of(table, tenant).u32(from), &Key::of(table, tenant).end())?;
+        let table = Key::of(table, tenant);
+        let (key, _) = view.first(&table.u32(from), &table.u32(SALON_NUMBER_MIN))?;
         Some(Parts::behind_tenant(key).u32())
     };
     let was = if past { first(Table::Was) } else { None };

@@ -13,7 +13,7 @@ use maitred_core::key::Parts;
 use maitred_core::{Key, Read, Table, TenantNumber, Timestamp, Write};
 use uuid::Uuid;
 
-use crate::{Command, flash_sales};
+use crate::{Command, flash_sales, salons};
 
 /// What is due. Part of the keys: a number is never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub enum TimerKind {
     OrderHold = 1,
     /// A sale's window is over: what is left goes back to its product.
     SaleEnd = 2,
+    /// The hold of a booking that was not confirmed is over.
+    BookingHold = 20,
 }
 
 /// When something is due that is not to be done yet: never.
@@ -53,6 +55,7 @@ impl Timer {
         let kind = match parts.u8() {
             1 => TimerKind::OrderHold,
             2 => TimerKind::SaleEnd,
+            20 => TimerKind::BookingHold,
             kind => panic!("a view of this build holds no timers of kind {kind}"),
         };
         Timer { due, kind, tenant: TenantNumber(parts.u32()), id: Uuid::from_u128(parts.u128()) }
@@ -61,10 +64,10 @@ impl Timer {
     /// The command it leads to.
     fn command(&self) -> Command {
         match self.kind {
-            TimerKind::OrderHold => flash_sales::Command::ExpireOrder { order: self.id },
-            TimerKind::SaleEnd => flash_sales::Command::SettleSale { sale: self.id },
+            TimerKind::OrderHold => flash_sales::Command::ExpireOrder { order: self.id }.into(),
+            TimerKind::SaleEnd => flash_sales::Command::SettleSale { sale: self.id }.into(),
+            TimerKind::BookingHold => salons::Command::ExpireBooking { booking: self.id }.into(),
         }
-        .into()
     }
 }
 

@@ -97,6 +97,15 @@ fn write_version(view: &dyn Read, change: &Change<'_>, through: Seq, out: &mut V
         Kind::Order => line::write_order(out, &Versioned::read(version), latest()),
         // These are the system tenant's, which is not exported.
         Kind::Tenant | Kind::ApiKey => return false,
+        // No line has the form of a salon's records.
+        Kind::SalonSettings
+        | Kind::Employee
+        | Kind::Service
+        | Kind::Resource
+        | Kind::Customer
+        | Kind::ShiftPlan
+        | Kind::Booking
+        | Kind::LegacyBooking => return false,
     }
     true
 }

@@ -1,0 +1,197 @@
+//! What a question about availability needs of the view, as the plain values of [`super::calculus`].
+//!
+//! Invariants:
+//! - A hold that is over at the instant of the question occupies nothing, whether or not it is settled.
+//! - What is read is bounded: by the salon's employees and resources, and by the window of the question.
+
+use std::collections::{HashMap, HashSet};
+
+use jiff::tz::TimeZone;
+use maitred_core::{Read, TenantNumber, Timestamp};
+use uuid::Uuid;
+
+use super::availability;
+use super::booking::Booking;
+use super::calculus::{self, Choice, Item, Occupied, Salon};
+use super::fact::{Buffers, Employee, Resource, Service, Settings};
+use super::intervals::Span;
+use super::view;
+use crate::record::{self, Kind, RecordId};
+use crate::slot::{self, Interval, ResourceNumber};
+use crate::tenants;
+
+/// The most claims of an employee that are looked up at once.
+const CLAIMS_MAX: usize = 1_000;
+
+/// The time zone of a tenant.
+pub fn zone(view: &dyn Read, tenant: TenantNumber) -> TimeZone {
+    let profile = tenants::tenant(view, tenant).map(|tenant| tenant.profile);
+    let zone = profile.and_then(|profile| TimeZone::get(&profile.time_zone).ok());
+    zone.unwrap_or(TimeZone::UTC) // of a tenant that is closed
+}
+
+/// A service that is wanted, and who is to do it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// What is done.
+    pub service: Service,
+    /// Who does it; whoever suits best without it.
+    pub employee: Option<Uuid>,
+}
+
+/// A salon as a question sees it, with what its numbers mean.
+#[derive(Debug)]
+pub struct Gathered {
+    /// What is calculated with.
+    pub salon: Salon,
+    /// The services of the visit.
+    pub items: Vec<Item>,
+    /// The employees.
+    pub employees: Vec<Employee>,
+    /// The resources.
+    pub resources: Vec<Resource>,
+}
+
+/// Who asks about whose time, and when.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// Where it is read.
+    pub view: &'a dyn Read,
+    /// Whose salon.
+    pub tenant: TenantNumber,
+    /// The instant of the question.
+    pub now: Timestamp,
+    /// A booking that is to be moved: what it claims is free.
+    pub except: Option<Uuid>,
+}
+
+impl Gathered {
+    /// Reads what a visit of these services needs whose start lies within `days`.
+    pub fn read(
+        asked: &Asked<'_>,
+        wanted: &[Wanted],
+        days: impl FnOnce(&calculus::Settings) -> Span,
+    ) -> Self {
+        let Asked { view, tenant, .. } = *asked;
+        let settings = calculated(&view::settings(view, tenant, None).is, zone(view, tenant));
+        let services: Vec<Service> = view::all(view, tenant);
+        let active = services.iter().filter(|service| service.active);
+        let shortest = active.map(|service| service.time.duration_minutes).min().unwrap_or(0);
+        let kinds = Kinds::of(wanted);
+        let items = kinds.items(wanted);
+        let window = availability::window(shortest, &items, days(&settings));
+        let suits =
+            |employee: &Employee| employee.active && wanted.iter().any(|wanted| can_do(wanted, employee));
+        let mut booked = Booked::default();
+        let employees: Vec<Employee> = view::all(view, tenant).into_iter().filter(suits).collect();
+        let calculated_employees = employees.iter().map(|employee| {
+            let plan = view::plan(view, tenant, employee.id, None).is.calculated();
+            calculus::Employee {
+                id: employee.id.as_u128(),
+                skills: employee.skills.iter().map(Uuid::as_u128).collect(),
+                working: plan.working(&settings.zone, window),
+                booked: booked.of(asked, employee.number, window),
+            }
+        });
+        let calculated_employees = calculated_employees.collect();
+        let needed = |resource: &Resource| resource.active && kinds.number(&resource.kind).is_some();
+        let resources: Vec<Resource> = match kinds.0.is_empty() {
+            true => Vec::new(),
+            false => view::all(view, tenant).into_iter().filter(needed).collect(),
+        };
+        let calculated_resources = resources.iter().map(|resource| calculus::Resource {
+            id: resource.id.as_u128(),
+            kind: kinds.number(&resource.kind).unwrap_or_default(),
+            booked: booked.of(asked, resource.number, window),
+        });
+        let calculated_resources = calculated_resources.collect();
+        let salon = Salon {
+            settings,
+            shortest_service_minutes: shortest,
+            employees: calculated_employees,
+            resources: calculated_resources,
+        };
+        Gathered { salon, items, employees, resources }
+    }
+}
+
+fn can_do(wanted: &Wanted, employee: &Employee) -> bool {
+    wanted.employee.is_none_or(|id| id == employee.id) && employee.skills.contains(&wanted.service.id)
+}
+
+fn calculated(settings: &Settings, zone: TimeZone) -> calculus::Settings {
+    calculus::Settings {
+        zone,
+        step_minutes: settings.step_minutes,
+        buffers: match settings.buffers {
+            Buffers::Sum => calculus::Buffers::Sum,
+            Buffers::Max => calculus::Buffers::Max,
+        },
+        buffers_may_leave_shift: settings.buffers_may_leave_shift,
+        min_notice_minutes: settings.min_notice_minutes,
+        max_horizon_days: settings.max_horizon_days,
+    }
+}
+
+/// The kinds of resource that a visit needs: each has its place here as its number.
+struct Kinds<'a>(Vec<&'a str>);
+
+impl<'a> Kinds<'a> {
+    fn of(wanted: &'a [Wanted]) -> Self {
+        let mut kinds: Vec<&str> =
+            wanted.iter().filter_map(|wanted| wanted.service.needs_resource.as_deref()).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        Kinds(kinds)
+    }
+
+    fn number(&self, kind: &str) -> Option<calculus::ResourceKind> {
+        let place = self.0.iter().position(|known| *known == kind)?;
+        calculus::ResourceKind::try_from(place).ok()
+    }
+
+    fn items(&self, wanted: &[Wanted]) -> Vec<Item> {
+        let item = |wanted: &Wanted| {
+            let kind = wanted.service.needs_resource.as_deref().and_then(|kind| self.number(kind));
+            Item {
+                service: wanted.service.time.calculated(wanted.service.id, kind),
+                employee: wanted.employee.map_or(Choice::Any, |id| Choice::One(id.as_u128())),
+            }
+        };
+        wanted.iter().map(item).collect()
+    }
+}
+
+/// The bookings that were read for a question.
+#[derive(Default)]
+struct Booked(HashMap<u128, Option<Booking>>);
+
+impl Booked {
+    /// What is booked of an employee or a resource within a window.
+    fn of(&mut self, asked: &Asked<'_>, number: ResourceNumber, window: Span) -> Vec<Occupied> {
+        let Asked { view, tenant, now, except } = *asked;
+        let interval = Interval::new(window.starts_at, window.ends_at);
+        let mut occupied = Vec::new();
+        let mut seen = HashSet::new();
+        let mut behind = None;
+        loop {
+            let standing = slot::standing(view, tenant, number, interval, None, behind, CLAIMS_MAX);
+            for claim in standing.claims.iter().filter(|claim| claim.kind == Kind::Booking) {
+                // All that a booking occupies is found by its first claim.
+                if except.is_some_and(|except| except.as_u128() == claim.id) || !seen.insert(claim.id) {
+                    continue;
+                }
+                let booking = self.0.entry(claim.id).or_insert_with(|| {
+                    let record = RecordId { tenant, kind: Kind::Booking, id: claim.id };
+                    let booking: Booking = record::current(view, record)?.decode();
+                    booking.status_at(now).claims_time().then_some(booking)
+                });
+                occupied.extend(booking.iter().flat_map(|booking| booking.occupied_of(number)));
+            }
+            behind = standing.through;
+            if behind.is_none() {
+                return occupied;
+            }
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! The native API of salons. Handlers translate and nothing else: every rule stands in [`super::rules`].
+
+pub mod bodies;
+pub mod clock;
+pub mod customers;
+pub mod employees;
+pub mod plans;
+pub mod resources;
+pub mod services;
+pub mod settings;
+
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use maitred_core::{Position, TenantNumber};
+use maitred_web::{AsOf, AtLeast, Attempt, ETag, Limit, Page, Preconditions, Problem, Reply, etag};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::view::{self, Kept};
+use super::{Command, Effect, Outcome};
+use crate::app::{Accepted, App, Scope, version_wanted};
+use crate::flash_sales::Versioned;
+use crate::paging::{self, Listing};
+
+/// The size of a command of this domain in memory, roughly.
+const COMMAND_BYTES: usize = 512;
+
+/// Which past of one record is wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct OneQuery {
+    /// As the system knew it then: an instant or a position.
+    #[param(inline)]
+    #[serde(default)]
+    as_of: Option<AsOf>,
+}
+
+/// Which records of a list are wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListQuery {
+    /// As the system knew them then: an instant or a position.
+    #[param(inline)]
+    #[serde(default)]
+    as_of: Option<AsOf>,
+    /// How many items a page may have.
+    #[serde(default)]
+    #[param(inline)]
+    limit: Limit,
+    /// Where the last page ended.
+    #[param(max_length = 1024)]
+    #[serde(default)]
+    cursor: Option<String>,
+}
+
+impl ListQuery {
+    async fn open(
+        &self,
+        app: &App,
+        (list, of): (&str, Option<Uuid>),
+        tenant: TenantNumber,
+        at_least: AtLeast,
+    ) -> Result<Listing, Problem> {
+        let cursors = app.cursors().of(list, tenant).filtered_by(of);
+        let cursors = cursors.filtered_by(self.as_of.map(|as_of| format!("{as_of:?}")));
+        Listing::open(app, cursors, self.cursor.as_deref(), self.as_of, at_least).await
+    }
+}
+
+/// One version of a record.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = SalonRecordVersion)]
+pub struct RecordVersion<T> {
+    #[serde(flatten)]
+    record: T,
+    /// Where it stands in the log: `<partition>.<seq>.<ordinal>`.
+    position: String,
+}
+
+/// Decides a command of this domain.
+pub(super) async fn submit(
+    app: &App,
+    scope: &Scope,
+    attempt: &Attempt,
+    body: &[u8],
+    command: Command,
+) -> Result<Accepted<Outcome>, Problem> {
+    let key = attempt.identify(scope.caller.actor, body);
+    let Accepted { outcome, position, replayed } =
+        app.submit(scope.who(), key, COMMAND_BYTES + body.len(), command).await?;
+    Ok(Accepted { outcome: own(outcome), position, replayed })
+}
+
+fn own(outcome: crate::Outcome) -> Outcome {
+    match outcome {
+        crate::Outcome::Salons(outcome) => outcome,
+        other => unreachable!("a command on a salon is answered with {other:?}"),
+    }
+}
+
+/// The answer to a command: the record as it is now, and its path below the tenant if it is new.
+pub(super) fn write_reply<T: Serialize>(
+    app: &App,
+    tenant: TenantNumber,
+    (effect, version, body): (Effect, u64, T),
+    path: impl FnOnce() -> String,
+    (position, replayed): (Position, bool),
+) -> Response {
+    let reply = match effect {
+        Effect::Created => {
+            let slug = crate::tenants::tenant(&app.engine().view(), tenant).map(|tenant| tenant.profile.slug);
+            Reply::created(&format!("/v1/tenants/{}/{}", slug.unwrap_or_default(), path()), body)
+        }
+        _ => Reply::new(StatusCode::OK, body),
+    };
+    reply.at(position).tagged(ETag::version(version)).replayed(replayed).into_response()
+}
+
+/// The answer to a read of one record: the record, or that the client has it.
+pub(super) fn read_reply<T: Serialize>(
+    (version, body): (u64, T),
+    position: Position,
+    preconditions: &Preconditions,
+) -> Response {
+    let etag = ETag::version(version);
+    if preconditions.is_fresh(&etag) {
+        return etag::not_modified(etag);
+    }
+    Reply::ok(body).at(position).tagged(etag).into_response()
+}
+
+/// One record that is there.
+async fn get<T: Kept, Body: From<Versioned<T>> + Serialize>(
+    app: &App,
+    scope: &Scope,
+    id: Uuid,
+    query: &OneQuery,
+    (at_least, preconditions): (AtLeast, Preconditions),
+) -> Result<Response, Problem> {
+    let view = app.view(at_least).await?;
+    let as_of = app.as_of(&view, query.as_of)?;
+    let found = view::get::<T>(&view, scope.tenant, id, as_of);
+    let found = found.ok_or_else(|| Problem::not_found(T::KIND.as_str()))?;
+    Ok(read_reply((found.version, Body::from(found)), view.position(), &preconditions))
+}
+
+/// A page of the records of a kind, by id: those that were noted first come first, to the millisecond.
+async fn list<T: Kept, Body: From<Versioned<T>> + Serialize>(
+    app: &App,
+    scope: &Scope,
+    query: &ListQuery,
+    at_least: AtLeast,
+) -> Result<Response, Problem> {
+    let listing = query.open(app, (T::KIND.as_str(), None), scope.tenant, at_least).await?;
+    let after = listing.after.as_deref().map(|place| Uuid::from_bytes(paging::place(place)));
+    let found = view::records::<T>(&listing.view, scope.tenant, after, listing.as_of, query.limit.get());
+    let next_cursor = found.next.map(|next| listing.seal(next.as_bytes()));
+    let items: Vec<Body> = found.items.into_iter().map(Body::from).collect();
+    Ok(Reply::ok(Page { items, next_cursor }).at(listing.view.position()).into_response())
+}
+
+/// A page of the versions of a record, the oldest first.
+async fn versions<T: Kept, Body: From<Versioned<T>> + Serialize>(
+    app: &App,
+    scope: &Scope,
+    id: Uuid,
+    query: &ListQuery,
+    at_least: AtLeast,
+) -> Result<Response, Problem> {
+    let list = format!("{} versions", T::KIND.as_str());
+    let listing = query.open(app, (&list, Some(id)), scope.tenant, at_least).await?;
+    let after = listing.after.as_deref().map(paging::read_change);
+    let record = view::record_id::<T>(scope.tenant, id);
+    let mut found = view::versions::<T>(&listing.view, record, after, listing.as_of, query.limit.get() + 1);
+    if found.is_empty() && after.is_none() {
+        return Err(Problem::not_found(T::KIND.as_str()));
+    }
+    let more = found.len() > query.limit.get();
+    found.truncate(query.limit.get());
+    let next_cursor =
+        found.last().filter(|_| more).map(|(last, _)| listing.seal(&paging::write_change(*last)));
+    let partition = listing.view.position().partition;
+    let items = found.into_iter().map(|(change, version)| RecordVersion {
+        record: Body::from(version),
+        position: change.to_text(partition),
+    });
+    let page = Page { items: items.collect(), next_cursor };
+    Ok(Reply::ok(page).at(listing.view.position()).into_response())
+}
+
+/// The version at which alone a command may be carried out.
+fn if_version<T: Kept>(
+    app: &App,
+    scope: &Scope,
+    preconditions: &Preconditions,
+    id: Uuid,
+) -> Result<Option<u64>, Problem> {
+    version_wanted(preconditions, || {
+        Some(view::get::<T>(&app.engine().view(), scope.tenant, id, None)?.version)
+    })
+}

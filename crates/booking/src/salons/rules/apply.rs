@@ -1,0 +1,147 @@
+//! What facts do to the view: total, and without any rule.
+
+use maitred_core::{At, ChangeId, Write};
+use serde::Serialize;
+
+use crate::encoding;
+use crate::name::{self, Counter};
+use crate::record::{self, ChangeType, Index, Kind, Superseded};
+use crate::salons::booking::{Booking, BookingStatus};
+use crate::salons::bookings_view::{by_customer, by_employee, by_start, holds_of};
+use crate::salons::fact::{Customer, Employee, Fact, Resource, Service};
+use crate::salons::legacy::LegacyBooking;
+use crate::salons::legacy_view;
+use crate::salons::view::{self, Kept};
+use crate::slot::{self, Claim, SALON_NUMBER_MIN};
+use crate::timer::{self, Timer, TimerKind};
+
+pub(super) fn apply(view: &mut dyn Write, fact: &Fact, at: At) {
+    match fact {
+        Fact::SettingsChanged(settings) => {
+            let record = view::settings_record(at.tenant);
+            record::put_version(view, record, ChangeType::Updated, at, settings);
+        }
+        Fact::EmployeeCreated(employee) => {
+            number_given(view, employee.number, at);
+            put_kept(view, ChangeType::Created, employee, at);
+        }
+        Fact::EmployeeUpdated(employee) => put_kept::<Employee>(view, ChangeType::Updated, employee, at),
+        Fact::EmployeeDeleted(employee) => put_kept::<Employee>(view, ChangeType::Deleted, employee, at),
+        Fact::ServiceCreated(service) => put_kept::<Service>(view, ChangeType::Created, service, at),
+        Fact::ServiceUpdated(service) => put_kept::<Service>(view, ChangeType::Updated, service, at),
+        Fact::ServiceDeleted(service) => put_kept::<Service>(view, ChangeType::Deleted, service, at),
+        Fact::ResourceCreated(resource) => {
+            number_given(view, resource.number, at);
+            put_kept(view, ChangeType::Created, resource, at);
+        }
+        Fact::ResourceUpdated(resource) => put_kept::<Resource>(view, ChangeType::Updated, resource, at),
+        Fact::ResourceDeleted(resource) => put_kept::<Resource>(view, ChangeType::Deleted, resource, at),
+        Fact::CustomerCreated(customer) => {
+            put::<Customer>(view, ChangeType::Created, customer, at);
+            let key = Index::CustomerByOrder.key(at.tenant).change(change_id(at));
+            view.put(&key, &customer.id.as_u128().to_be_bytes());
+        }
+        Fact::CustomerUpdated(customer) => {
+            put::<Customer>(view, ChangeType::Updated, customer, at);
+        }
+        Fact::CustomerDeleted(customer) => {
+            put::<Customer>(view, ChangeType::Deleted, customer, at);
+        }
+        Fact::PlanChanged(plan) => {
+            let record = view::plan_record(at.tenant, plan.employee);
+            record::put_version(view, record, ChangeType::Updated, at, plan);
+        }
+        Fact::BookingCreated(booking) => put_booking(view, ChangeType::Created, booking, at),
+        Fact::BookingConfirmed(booking)
+        | Fact::BookingCompleted(booking)
+        | Fact::BookingRescheduled(booking) => put_booking(view, ChangeType::Updated, booking, at),
+        Fact::BookingCancelled(booking) | Fact::BookingExpired(booking) | Fact::BookingNoShow(booking) => {
+            put_booking(view, ChangeType::Cancelled, booking, at);
+        }
+        Fact::LegacyBookingPut(booking) => put_legacy_booking(view, booking, at),
+    }
+}
+
+fn put<T: Kept>(view: &mut dyn Write, change_type: ChangeType, is: &T, at: At) -> Option<Superseded> {
+    record::put_version(view, view::record_id::<T>(at.tenant, is.id()), change_type, at, is)
+}
+
+/// Puts a record of a kind of which a salon has few.
+fn put_kept<T: Kept>(view: &mut dyn Write, change_type: ChangeType, is: &T, at: At) {
+    put(view, change_type, is, at);
+    let key = view::there(at.tenant, T::KIND).u128(is.id().as_u128());
+    if is.is_deleted() { view.delete(&key) } else { view.put(&key, &[]) }
+}
+
+/// Remembers how many numbers were given to employees and resources.
+fn number_given(view: &mut dyn Write, number: u32, at: At) {
+    let given = u64::from(number - SALON_NUMBER_MIN) + 1;
+    name::set_counter(view, at.tenant, Counter::SalonNumbers, 0, given);
+}
+
+/// Puts a booking, and moves its claims, its hold and its places in the lists from what it was to what it is.
+fn put_booking(view: &mut dyn Write, change_type: ChangeType, booking: &Booking, at: At) {
+    let superseded = put(view, change_type, booking, at);
+    let before = superseded.map(|superseded| superseded.version().decode::<Booking>());
+    let claimed = |booking: &Booking| match booking.status.claims_time() {
+        true => booking.claims().collect(),
+        false => Vec::new(),
+    };
+    let (ended, new) = (before.as_ref().map_or(Vec::new(), claimed), claimed(booking));
+    if ended != new {
+        let owner = view::record_id::<Booking>(at.tenant, booking.id);
+        for (number, span) in ended {
+            slot::end(view, owner, number, span.starts_at, change_id(at));
+        }
+        for (resource, span) in new {
+            let (kind, id, since) = (Kind::Booking, booking.id.as_u128(), change_id(at));
+            let claim = Claim { resource, starts_at: span.starts_at, ends_at: span.ends_at, kind, id, since };
+            slot::put(view, at.tenant, &claim);
+        }
+    }
+    if let Some(before) = &before {
+        set_hold(view, before, at, false);
+    }
+    set_hold(view, booking, at, true);
+    let id = booking.id.as_u128();
+    view.put(&by_start(at.tenant).time(booking.starts_at).u128(id), &[]);
+    view.put(&by_customer(at.tenant, booking.customer).time(booking.starts_at).u128(id), &[]);
+    for item in &booking.items {
+        view.put(&by_employee(at.tenant, item.employee.number).time(booking.starts_at).u128(id), &[]);
+    }
+}
+
+/// Notes the hold of a booking, if it is held, or takes it away.
+fn set_hold(view: &mut dyn Write, booking: &Booking, at: At, held: bool) {
+    let (BookingStatus::Held, Some(due)) = (booking.status, booking.hold_expires_at) else { return };
+    let timer = Timer { due, kind: TimerKind::BookingHold, tenant: at.tenant, id: booking.id };
+    if held {
+        timer::put(view, &timer)
+    } else {
+        timer::remove(view, &timer)
+    }
+    for holder in [Some(booking.customer.as_u128()), booking.holder].into_iter().flatten() {
+        let key = holds_of(at.tenant, holder).time(due).u128(booking.id.as_u128());
+        if held { view.put(&key, &[]) } else { view.delete(&key) }
+    }
+}
+
+fn put_legacy_booking(view: &mut dyn Write, booking: &LegacyBooking, at: At) {
+    let is_new = record::current(view, view::record_id::<LegacyBooking>(at.tenant, booking.id)).is_none();
+    let change_type = if is_new { ChangeType::Created } else { ChangeType::Updated };
+    if let Some(superseded) = put(view, change_type, booking, at) {
+        let before = superseded.version().decode::<LegacyBooking<&str>>();
+        view.delete(&legacy_view::place(at.tenant, before.date, before.id));
+    }
+    view.put(&legacy_view::place(at.tenant, booking.date, booking.id), &encoded(booking));
+}
+
+fn encoded(is: &impl Serialize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encoding::encode(is, &mut bytes);
+    bytes
+}
+
+fn change_id(at: At) -> ChangeId {
+    ChangeId { seq: at.seq, ordinal: at.ordinal }
+}
