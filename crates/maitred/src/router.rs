@@ -13,6 +13,9 @@ use maitred_booking::app::{Access, App, authorize};
 use maitred_booking::appointments::http as appointments;
 use maitred_booking::changes;
 use maitred_booking::flash_sales::http::{orders, products, reports, sales};
+use maitred_booking::salons::http::{
+    availability, booking, bookings, calendar, customers, employees, plans, resources, services, settings,
+};
 use maitred_booking::tenants::http::{keys, tenants};
 use maitred_web::limits::{BodyBytesMax, TimeoutLayer};
 use maitred_web::loopback::loopback_only;
@@ -46,6 +49,43 @@ pub fn with_limits(app: &App, limits: &Limits) -> (Router, utoipa::openapi::Open
         .allow(Integration, bounded(batch_body, appointments::batch::routes()))
         .allow(Integration, routes!(appointments::put, appointments::get, appointments::delete))
         .allow(Integration, routes!(appointments::versions))
+        // Salons: staff, services, shifts, availability, bookings.
+        .allow(Public, routes!(availability::get))
+        .allow(Staff, routes!(bookings::list))
+        .allow(Public, routes!(bookings::create))
+        .allow(Public, routes!(booking::get))
+        .allow(Staff, routes!(booking::versions))
+        .allow(Public, routes!(booking::confirm))
+        .allow(Public, routes!(booking::cancel))
+        .allow(Public, routes!(booking::reschedule))
+        .allow(Staff, routes!(booking::complete))
+        .allow(Staff, routes!(booking::no_show))
+        .allow(Staff, routes!(calendar::get))
+        .allow(Staff, routes!(employees::list))
+        .allow(Owner, routes!(employees::create))
+        .allow(Staff, routes!(employees::get))
+        .allow(Owner, routes!(employees::update, employees::delete))
+        .allow(Staff, routes!(employees::versions))
+        .allow(Staff, routes!(plans::get_shifts, plans::put_shifts))
+        .allow(Staff, routes!(plans::create_absence))
+        .allow(Staff, routes!(plans::delete_absence))
+        .allow(Staff, routes!(plans::put_exception, plans::delete_exception))
+        .allow(Staff, routes!(plans::list_shifts))
+        .allow(Public, routes!(services::list))
+        .allow(Owner, routes!(services::create))
+        .allow(Public, routes!(services::get))
+        .allow(Owner, routes!(services::update, services::delete))
+        .allow(Staff, routes!(services::versions))
+        .allow(Staff, routes!(resources::list))
+        .allow(Owner, routes!(resources::create))
+        .allow(Staff, routes!(resources::get))
+        .allow(Owner, routes!(resources::update, resources::delete))
+        .allow(Staff, routes!(resources::versions))
+        .allow(Staff, routes!(customers::list, customers::create))
+        .allow(Staff, routes!(customers::get, customers::update, customers::delete))
+        .allow(Staff, routes!(customers::versions))
+        .allow(Staff, routes!(settings::get))
+        .allow(Owner, routes!(settings::update))
         // Flash sales: products, what is sold of them in a rush, and who bought it.
         .allow(Staff, routes!(products::list))
         .allow(Owner, routes!(products::create))

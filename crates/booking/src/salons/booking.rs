@@ -40,6 +40,8 @@ pub struct Booking {
     pub hold_expires_at: Option<Timestamp>,
     /// Who holds it, besides the customer: a hash of the address from which it was asked for.
     pub holder: Option<u128>,
+    /// The hash of the token by which whoever booked it may see and manage it.
+    pub token_hash: Option<u128>,
     /// Whether somebody who works there put it where it is not offered.
     pub forced: bool,
     /// For people.

@@ -312,6 +312,8 @@ pub struct Book {
     pub hold_seconds: Option<u32>,
     /// Who holds it, besides the customer: a hash of the address from which it was asked for.
     pub holder: Option<u128>,
+    /// The hash of the token by which whoever books it may see and manage it.
+    pub token_hash: Option<u128>,
     /// Whether it is to be put where it is not offered. Time that is taken stays taken.
     pub force: bool,
     /// For people; at most [`NOTES_CHARS_MAX`] characters.

@@ -46,6 +46,7 @@ pub mod intervals;
 pub mod legacy;
 pub mod legacy_view;
 pub mod local_time;
+pub mod offers;
 mod openings;
 pub mod plan;
 pub mod recurrence;

@@ -1,6 +1,10 @@
 //! The native API of salons. Handlers translate and nothing else: every rule stands in [`super::rules`].
 
+pub mod availability;
 pub mod bodies;
+pub mod booking;
+pub mod bookings;
+pub mod calendar;
 pub mod clock;
 pub mod customers;
 pub mod employees;

@@ -60,6 +60,7 @@ pub(super) fn book(view: &dyn Read, command: &Book, cx: &Context) -> Decided {
         items,
         hold_expires_at,
         holder: command.holder.filter(|_| hold_expires_at.is_some()),
+        token_hash: command.token_hash,
         forced: command.force,
         notes: command.notes.clone(),
         created_at: cx.timestamp,
