@@ -52,6 +52,8 @@ pub mod plan;
 pub mod recurrence;
 pub mod rules;
 pub mod shifts;
+#[cfg(test)]
+mod tests;
 pub mod validation;
 pub mod view;
 
