@@ -164,7 +164,7 @@ pub enum Index {
     BookingByEmployee = 24,
     /// Holder, expiry, id → nothing: the holds of a customer or an address that are not settled.
     HoldByHolder = 25,
-    /// Date, id → the whole legacy booking.
+    /// Date, id → the batch that wrote the entry and the whole legacy booking, or that it has moved.
     LegacyByDate = 26,
 }
 

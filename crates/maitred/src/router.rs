@@ -14,7 +14,8 @@ use maitred_booking::appointments::http as appointments;
 use maitred_booking::changes;
 use maitred_booking::flash_sales::http::{orders, products, reports, sales};
 use maitred_booking::salons::http::{
-    availability, booking, bookings, calendar, customers, employees, plans, resources, services, settings,
+    availability, booking, bookings, calendar, customers, employees, phone, plans, resources, services,
+    settings,
 };
 use maitred_booking::tenants::http::{keys, tenants};
 use maitred_web::limits::{BodyBytesMax, TimeoutLayer};
@@ -61,6 +62,8 @@ pub fn with_limits(app: &App, limits: &Limits) -> (Router, utoipa::openapi::Open
         .allow(Staff, routes!(booking::complete))
         .allow(Staff, routes!(booking::no_show))
         .allow(Staff, routes!(calendar::get))
+        .allow(Staff, routes!(phone::create_token))
+        .allow(Public, routes!(phone::calendar))
         .allow(Staff, routes!(employees::list))
         .allow(Owner, routes!(employees::create))
         .allow(Staff, routes!(employees::get))
@@ -137,6 +140,7 @@ pub fn with_limits(app: &App, limits: &Limits) -> (Router, utoipa::openapi::Open
         .allow(Admin, routes!(clock::confirm))
         // The services that are replaced. Each admits its callers by itself: the tenant is not in the path.
         .drop_in(drop_in::sesami::routes())
+        .drop_in(drop_in::fapi::routes())
         .drop_in(drop_in::bookipi::routes())
         // Pages for people.
         .pages(welcome::pages())

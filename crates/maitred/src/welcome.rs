@@ -1,4 +1,5 @@
-//! `GET /` for a browser: what this is, and where to go from here. Whoever asks for no page is told that there is none.
+//! `GET /`: for a browser what this is, and where to go from here; for other clients that the server runs, as the salon
+//! system that is replaced says it there.
 
 use axum::extract::Request;
 use axum::http::HeaderMap;
@@ -7,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any};
 use maitred_web::Problem;
 
-use crate::docs;
+use crate::{docs, drop_in};
 
 /// The page.
 pub(crate) fn pages() -> Vec<(&'static str, MethodRouter)> {
@@ -16,8 +17,11 @@ pub(crate) fn pages() -> Vec<(&'static str, MethodRouter)> {
 
 async fn welcome(request: Request) -> Result<Response, Problem> {
     let (method, headers) = (request.method(), request.headers());
-    if !(method.is_safe() && wants_html(headers)) {
+    if !method.is_safe() {
         return Err(Problem::path_unknown());
+    }
+    if !wants_html(headers) {
+        return Ok(([(VARY, "Accept")], drop_in::fapi::running()).into_response());
     }
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).filter(|host| is_plain(host));
     let page = docs::page(docs::framed("maitred", &body(host.unwrap_or("127.0.0.1:8080"))));

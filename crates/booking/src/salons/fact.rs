@@ -119,6 +119,8 @@ pub struct Employee {
     pub colour: Option<String>,
     /// Whether they can be booked.
     pub active: bool,
+    /// The hash of the token by which a phone reads their calendar.
+    pub calendar_token_hash: Option<u128>,
     /// Whether they are gone for good.
     pub deleted: bool,
     /// When they were created.

@@ -1,15 +1,22 @@
 //! Bookings of the replaced system by date.
 //!
-//! Table: `Index/tenant/LegacyByDate/date/id` → the whole booking, beside its record.
+//! Table: `Index/tenant/LegacyByDate/date/id` → seq 8 of the fact, and behind it the whole booking, beside its record; or
+//! nothing behind it, where that fact gave the booking another date.
+//!
+//! Invariant: an entry is never removed, so that the list of any batch can be read: what is newer than that batch is
+//! looked up in the versions of its record.
 
 use std::ops::ControlFlow;
 
 use maitred_core::key::Parts;
-use maitred_core::{Key, Read, TenantNumber, Timestamp};
+use maitred_core::{Key, Read, Seq, TenantNumber, Timestamp};
 use uuid::Uuid;
 
 use super::legacy::LegacyBooking;
-use crate::record::Index;
+use super::view::record_id;
+use crate::record::{self, Index};
+
+const SEQ_BYTES: usize = size_of::<Seq>();
 
 /// A place among the legacy bookings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,13 +27,15 @@ pub struct LegacyPlace {
     pub id: Uuid,
 }
 
-/// Visits the legacy bookings whose date is `from` to `to`, both included, behind `after`, by date, until `visit` breaks.
-/// Returns where to go on: behind the last one visited; `None` when there are no more.
+/// Visits the legacy bookings whose date is `from` to `to`, both included, behind `after`, by date, until `visit` breaks;
+/// as they were after the batch `as_of`, or now. Returns where to go on: behind the last one visited; `None` when there
+/// are no more.
 pub fn legacy_bookings(
     view: &dyn Read,
     tenant: TenantNumber,
     (from, to): (Timestamp, Timestamp),
     after: Option<LegacyPlace>,
+    as_of: Option<Seq>,
     visit: &mut dyn FnMut(&LegacyBooking<&str>) -> ControlFlow<()>,
 ) -> Option<LegacyPlace> {
     let index = by_date(tenant);
@@ -37,12 +46,25 @@ pub fn legacy_bookings(
     let behind = index.time(Timestamp::from_micros(to.as_micros().saturating_add(1)));
     let mut next = None;
     view.scan(&first, &behind, &mut |key, value| {
-        let booking: LegacyBooking<&str> =
-            postcard::from_bytes(value).expect("a view holds what this build wrote");
+        let (seq, body) = value.split_at(SEQ_BYTES);
+        let is_newer = as_of.is_some_and(|as_of| Parts(seq).u64() > as_of);
+        if body.is_empty() && !is_newer {
+            return ControlFlow::Continue(());
+        }
+        let mut parts = Parts(&key[key.len() - 24..]);
+        let place = LegacyPlace { date: parts.time(), id: Uuid::from_u128(parts.u128()) };
+        let then = is_newer.then(|| record::as_of(view, record_id::<LegacyBooking>(tenant, place.id), as_of));
+        let booking: LegacyBooking<&str> = match then {
+            None => postcard::from_bytes(body).expect("a view holds what this build wrote"),
+            Some(None) => return ControlFlow::Continue(()),
+            Some(Some(version)) => version.decode(),
+        };
+        if booking.date != place.date {
+            return ControlFlow::Continue(());
+        }
         let flow = visit(&booking);
         if flow.is_break() {
-            let mut parts = Parts(&key[key.len() - 24..]);
-            next = Some(LegacyPlace { date: parts.time(), id: Uuid::from_u128(parts.u128()) });
+            next = Some(place);
         }
         flow
     });
@@ -52,6 +74,15 @@ pub fn legacy_bookings(
 /// Where a legacy booking stands by its date.
 pub(super) fn place(tenant: TenantNumber, date: Timestamp, id: Uuid) -> Key {
     by_date(tenant).time(date).u128(id.as_u128())
+}
+
+/// The value there: `booking`, or that it has another date since the batch `seq`.
+pub(super) fn entry(seq: Seq, booking: Option<&LegacyBooking>) -> Vec<u8> {
+    let mut value = seq.to_be_bytes().to_vec();
+    if let Some(booking) = booking {
+        crate::encoding::encode(booking, &mut value);
+    }
+    value
 }
 
 fn by_date(tenant: TenantNumber) -> Key {

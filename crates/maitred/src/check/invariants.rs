@@ -4,6 +4,7 @@
 use std::ops::ControlFlow;
 
 use maitred_booking::appointments::fact::State;
+use maitred_booking::salons::Booking;
 use maitred_core::key::Parts;
 use maitred_core::{ChangeId, Key, Read, Seq, Table, TenantNumber, Timestamp};
 use maitred_engine::View;
@@ -14,6 +15,8 @@ use super::{Watch, accounts, stock};
 const PROBLEMS_TOLD_MAX: usize = 20;
 /// The kind of an appointment's record.
 const APPOINTMENT: u8 = 3;
+/// The kind of a booking's record.
+const BOOKING: u8 = 26;
 
 /// What was found, in words.
 #[derive(Debug, Default)]
@@ -84,10 +87,10 @@ impl Slot {
 }
 
 /// I6: no two claims on a resource overlap; each belongs to an active appointment of the same times, and each of
-/// those has one.
+/// those has one, or to a booking that occupies just that, and each of those has all of its claims.
 fn claims(view: &dyn Read, found: &mut Found) {
     let mut problems = Problems::default();
-    let (mut count, mut resources, mut of_appointments) = (0_u64, 0_u64, 0_u64);
+    let (mut count, mut resources, mut of_appointments, mut of_bookings) = (0_u64, 0_u64, 0_u64, 0_u64);
     let mut last: Option<Slot> = None;
     let table = Key::new(Table::Slot);
     view.scan(&table, &table.end(), &mut |key, value| {
@@ -118,13 +121,25 @@ fn claims(view: &dyn Read, found: &mut Found) {
                 problems.add(|| format!("{} belongs to no active appointment of these times", place()));
             }
         }
+        if slot.kind == BOOKING {
+            of_bookings += 1;
+            let record = Key::of(Table::Record, TenantNumber(slot.tenant)).u8(slot.kind).u128(slot.id);
+            let occupied = view.get(&record).map_or(Vec::new(), occupied);
+            if !occupied.contains(&(slot.resource, slot.starts_at, slot.ends_at)) {
+                problems.add(|| format!("{} belongs to no booking that occupies it", place()));
+            }
+        }
         last = Some(slot);
         ControlFlow::Continue(())
     });
-    let mut active = 0_u64;
+    let (mut active, mut occupied_times) = (0_u64, 0_u64);
     records(view, |_, kind, _, value| {
         active += u64::from(kind == APPOINTMENT && active_times(value).is_some());
+        occupied_times += if kind == BOOKING { occupied(value).len() as u64 } else { 0 };
     });
+    if occupied_times != of_bookings {
+        problems.add(|| format!("bookings occupy {occupied_times} times, and {of_bookings} claims are theirs"));
+    }
     if active != of_appointments {
         problems.add(|| format!("{active} appointments are active, and {of_appointments} claims are theirs"));
     }
@@ -136,6 +151,13 @@ fn claims(view: &dyn Read, found: &mut Found) {
 fn active_times(value: &[u8]) -> Option<(u32, Timestamp, Timestamp)> {
     let state: State<&str> = version(value).decode();
     state.active().map(|details| (details.resource, details.starts_at, details.ends_at))
+}
+
+/// The times that a record of a booking occupies.
+fn occupied(value: &[u8]) -> Vec<(u32, Timestamp, Timestamp)> {
+    let booking: Booking = version(value).decode();
+    let claims = booking.claims().map(|(number, span)| (number, span.starts_at, span.ends_at));
+    if booking.status.claims_time() { claims.collect() } else { Vec::new() }
 }
 
 pub(super) fn version(value: &[u8]) -> maitred_booking::record::Version<'_> {

@@ -6,6 +6,7 @@
 mod bookipi;
 mod bookipi_sales;
 mod client;
+mod fapi;
 mod rows;
 mod server;
 mod sesami;

@@ -16,6 +16,7 @@ mod generated;
 mod operation;
 mod past;
 mod router;
+mod salons;
 mod scrub;
 mod server;
 mod serving;

@@ -13,7 +13,8 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::bodies::BookingBody;
-use super::bookings::{BookingItemInput, Expand, token_hash, with_alternatives};
+use super::bookings::{BookingItemInput, Expand, with_alternatives};
+use super::tokens;
 use super::{ListQuery, RecordVersion, if_version, read_reply, submit, write_reply};
 use crate::app::{Accepted, App, Scope};
 use crate::parameters::{IdempotencyHeader, IfMatchHeader, IfNoneMatchHeader, PositionHeader, TenantPath};
@@ -21,9 +22,6 @@ use crate::salons::booking::{BookedItem, Booking};
 use crate::salons::command::{Advance, Change, Command, Reschedule, WantedItem};
 use crate::salons::rules::Outcome;
 use crate::salons::view;
-
-/// The longest token that is read, in bytes.
-const TOKEN_BYTES_MAX: usize = 128;
 
 /// By what right a booking is touched.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -61,9 +59,8 @@ fn permitted(app: &App, scope: &Scope, id: Uuid, token: Option<&str>) -> Result<
         return Ok(());
     }
     let found = view::get::<Booking>(&app.engine().view(), scope.tenant, id, None);
-    let given = token.filter(|token| token.len() <= TOKEN_BYTES_MAX).map(token_hash);
     match found {
-        Some(found) if given.is_some() && found.is.token_hash == given => Ok(()),
+        Some(found) if tokens::opens(token, found.is.token_hash) => Ok(()),
         _ => Err(Problem::not_found("booking")),
     }
 }

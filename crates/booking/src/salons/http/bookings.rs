@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::availability::{EmployeeChoice, Slot};
 use super::bodies::{BookingBody, BookingStatusName, CustomerBody, ServiceBody};
 use super::customers::CustomerInput;
+use super::tokens::{new_token, token_hash};
 use super::{submit, write_reply};
 use crate::app::{Accepted, App, Scope};
 use crate::flash_sales::Versioned;
@@ -29,9 +30,6 @@ use crate::salons::gather::Asked;
 use crate::salons::offers;
 use crate::salons::rules::{Outcome, SLOT_UNAVAILABLE};
 use crate::salons::view;
-
-/// How many random bytes a booking's token has.
-const TOKEN_BYTES: usize = 24;
 
 /// A service that is wanted.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
@@ -87,20 +85,6 @@ pub struct NewBooking {
     /// is answered without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<String>,
-}
-
-/// The hash under which a booking's token is kept.
-pub(super) fn token_hash(token: &str) -> u128 {
-    name::hash(token)
-}
-
-fn new_token() -> Result<String, Problem> {
-    let mut bytes = [0; TOKEN_BYTES];
-    getrandom::fill(&mut bytes).map_err(|error| {
-        tracing::error!(%error, "the operating system gives no random numbers");
-        Problem::internal_error()
-    })?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Book a visit.

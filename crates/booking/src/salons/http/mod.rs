@@ -8,10 +8,12 @@ pub mod calendar;
 pub mod clock;
 pub mod customers;
 pub mod employees;
+pub mod phone;
 pub mod plans;
 pub mod resources;
 pub mod services;
 pub mod settings;
+mod tokens;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};

@@ -1,9 +1,7 @@
 //! What facts do to the view: total, and without any rule.
 
 use maitred_core::{At, ChangeId, Write};
-use serde::Serialize;
 
-use crate::encoding;
 use crate::name::{self, Counter};
 use crate::record::{self, ChangeType, Index, Kind, Superseded};
 use crate::salons::booking::{Booking, BookingStatus};
@@ -131,15 +129,10 @@ fn put_legacy_booking(view: &mut dyn Write, booking: &LegacyBooking, at: At) {
     let change_type = if is_new { ChangeType::Created } else { ChangeType::Updated };
     if let Some(superseded) = put(view, change_type, booking, at) {
         let before = superseded.version().decode::<LegacyBooking<&str>>();
-        view.delete(&legacy_view::place(at.tenant, before.date, before.id));
+        view.put(&legacy_view::place(at.tenant, before.date, before.id), &legacy_view::entry(at.seq, None));
     }
-    view.put(&legacy_view::place(at.tenant, booking.date, booking.id), &encoded(booking));
-}
-
-fn encoded(is: &impl Serialize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    encoding::encode(is, &mut bytes);
-    bytes
+    let entry = legacy_view::entry(at.seq, Some(booking));
+    view.put(&legacy_view::place(at.tenant, booking.date, booking.id), &entry);
 }
 
 fn change_id(at: At) -> ChangeId {

@@ -107,6 +107,7 @@ impl Domain for Rules {
             Command::CreateEmployee(details) => records::create_employee(view, details, cx),
             Command::UpdateEmployee(change) => records::update_employee(view, change, cx),
             Command::DeleteEmployee(change) => records::delete_employee(view, change, cx),
+            Command::SetCalendarToken(change) => records::set_calendar_token(view, change, cx),
             Command::CreateService(details) => records::create_service(view, details, cx),
             Command::UpdateService(change) => records::update_service(view, change, cx),
             Command::DeleteService(change) => records::delete_service(view, change, cx),

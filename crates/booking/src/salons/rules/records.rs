@@ -50,10 +50,11 @@ pub(super) fn update_employee(
     cx: &Context,
 ) -> Decided {
     let found = at_version::<Employee>(view, change.id, change.if_version, cx)?;
-    let Employee { id, number, created_at, name, skills, colour, active, .. } = found.is.clone();
+    let Employee { id, number, created_at, calendar_token_hash, name, skills, colour, active, .. } =
+        found.is.clone();
     let details = EmployeeDetails { name, skills, colour, active }.changed_by(&change.what);
     check_employee(view, &details, cx)?;
-    let is = employee(details, (id, number, created_at));
+    let is = Employee { calendar_token_hash, ..employee(details, (id, number, created_at)) };
     Ok(update(found, is, (Fact::EmployeeUpdated, Outcome::Employee), cx))
 }
 
@@ -62,6 +63,12 @@ pub(super) fn delete_employee(view: &dyn Read, change: &Change<Uuid, ()>, cx: &C
     require_no_bookings(view, found.is.number, "employee-in-use", cx)?;
     let is = Employee { deleted: true, active: false, ..found.is };
     Ok(put(found.version, is, Effect::Deleted, (Fact::EmployeeDeleted, Outcome::Employee), cx))
+}
+
+pub(super) fn set_calendar_token(view: &dyn Read, change: &Change<Uuid, u128>, cx: &Context) -> Decided {
+    let found = at_version::<Employee>(view, change.id, change.if_version, cx)?;
+    let is = Employee { calendar_token_hash: Some(change.what), ..found.is.clone() };
+    Ok(update(found, is, (Fact::EmployeeUpdated, Outcome::Employee), cx))
 }
 
 pub(super) fn create_service(view: &dyn Read, details: &ServiceDetails, cx: &Context) -> Decided {
@@ -233,7 +240,8 @@ fn employee(details: EmployeeDetails, (id, number, created_at): (Uuid, u32, Time
     let EmployeeDetails { name, mut skills, colour, active } = details;
     skills.sort_unstable();
     skills.dedup();
-    Employee { id, number, name, skills, colour, active, deleted: false, created_at }
+    let calendar_token_hash = None;
+    Employee { id, number, name, skills, colour, active, calendar_token_hash, deleted: false, created_at }
 }
 
 fn service(details: ServiceDetails, (id, created_at): (Uuid, Timestamp)) -> Service {

@@ -192,13 +192,13 @@ fn legacy_bookings_are_listed_by_date_and_claim_no_time() {
     ] {
         check(&mut salon, put_legacy(id, hour, changed_at), Ok(effect));
     }
-    let listed = |from: i64, to: i64, max: usize| {
+    let listed = |from: i64, to: i64, max: usize, as_of| {
         let mut ids = Vec::new();
         let mut after = None;
         loop {
             let mut count = 0;
             let range = (at(from, 0), at(to, 0));
-            after = legacy_bookings(&salon.world.view, TENANT, range, after, &mut |booking| {
+            after = legacy_bookings(&salon.world.view, TENANT, range, after, as_of, &mut |booking| {
                 ids.push(booking.external_id.expect("a text").to_owned());
                 count += 1;
                 if count == max { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -209,9 +209,16 @@ fn legacy_bookings_are_listed_by_date_and_claim_no_time() {
         }
     };
     for max in [1, 2, 9] {
-        assert_eq!(listed(9, 11, max), ["b2", "b1", "b3"], "both ends are included");
+        assert_eq!(listed(9, 11, max, None), ["b2", "b1", "b3"], "both ends are included");
+        let before = Some(salon.world.seq - 2);
+        assert_eq!(
+            listed(9, 20, max, before),
+            listed(9, 9, max, before).into_iter().chain(["b3".into()]).collect::<Vec<_>>()
+        );
+        assert_eq!(listed(9, 9, max, before).len(), 2, "b1 was there before it moved");
+        assert_eq!(listed(9, 20, max, Some(0)), [""; 0]);
     }
-    assert_eq!(listed(13, 20, 9), [""; 0]);
+    assert_eq!(listed(13, 20, 9, None), [""; 0]);
     salon.book(salon.visit(salon.cut, Some(salon.ann), at(9, 0))).expect("free");
     assert_eq!(salon.world.replay().hash(), salon.world.view.hash());
 }

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::answer::{Answer, BODY_EMPTY, INVALID_DATE_FORMAT, INVALID_METADATA, INVALID_TIME_RANGE};
 use super::org::ORG_DEFAULT;
-use super::time;
+use crate::drop_in::time;
 
 /// The longest `id`, in characters.
 pub(crate) const ID_CHARS_MAX: usize = 255;

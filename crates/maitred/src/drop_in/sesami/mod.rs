@@ -21,7 +21,6 @@ mod list;
 mod manner;
 mod org;
 mod query;
-mod time;
 
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;

@@ -7,7 +7,7 @@ use maitred_web::query::decode;
 
 use super::answer::{Answer, INVALID_AT_FORMAT};
 use super::org::ORG_DEFAULT;
-use super::time;
+use crate::drop_in::time;
 
 /// What `GET /api/appointments` asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]

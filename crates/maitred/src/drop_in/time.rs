@@ -1,4 +1,4 @@
-//! Sesami's timestamps.
+//! Timestamps as clients in JavaScript write them, to Sesami and to FAPI.
 //!
 //! The grammar (surrounding blanks trimmed, UTC where no zone is given, digits behind the millisecond cut off):
 //! ```text
@@ -6,7 +6,7 @@
 //! YYYY-MM-DD HH:mm[:ss]
 //! YYYY-MM-DDTHH:mm[:ss[.fff]][Z | ±HH[[:]mm]]                          ISO 8601
 //! ```
-//! `24:00` is the next midnight. A date that does not exist is refused, where Sesami rolled it over; so is every
+//! `24:00` is the next midnight. A date that does not exist is refused, where those services rolled it over; so is every
 //! other spelling that JavaScript's `Date` guesses at.
 
 use maitred_core::Timestamp;

@@ -1,0 +1,200 @@
+//! Samples of a salon's facts, in an order in which they could have been decided.
+
+use maitred_booking::money::{Currency, Money};
+use maitred_booking::salons;
+use maitred_booking::salons::booking::{BookedItem, Booking as Visit, BookingStatus, Place};
+use maitred_booking::salons::fact::{Buffers, Customer, Employee, Resource, Service, ServiceTime, Settings};
+use maitred_booking::salons::plan::{AbsenceState, AbsenceTime, Day, DayTime, Pattern, PlanState};
+use maitred_booking::salons::{Decimal, LegacyBooking, LegacyStatus};
+use maitred_core::Timestamp;
+use uuid::Uuid;
+
+/// A salon with one of everything, and bookings of every status.
+pub(crate) fn all() -> impl Iterator<Item = (&'static str, salons::Fact)> {
+    use salons::Fact::{
+        BookingCancelled, BookingCompleted, BookingConfirmed, BookingCreated, BookingExpired, BookingNoShow,
+        BookingRescheduled, CustomerCreated, CustomerDeleted, CustomerUpdated, EmployeeCreated,
+        EmployeeDeleted, EmployeeUpdated, LegacyBookingPut, PlanChanged, ResourceCreated, ResourceDeleted,
+        ResourceUpdated, ServiceCreated, ServiceDeleted, ServiceUpdated, SettingsChanged,
+    };
+
+    let id = |last: u8| Uuid::from_bytes([3, 2, 3, 4, 5, 6, 0x77, 8, 0x89, 10, 11, 12, 13, 14, 15, last]);
+    let at = |minutes: i64| Timestamp::from_millis(1_700_000_000_000 + minutes * 60_000);
+    let price = Money { amount: 4_500, currency: Currency::parse("EUR").expect("a code") };
+    let plain = ServiceTime {
+        duration_minutes: 30,
+        buffer_before_minutes: 0,
+        buffer_after_minutes: 5,
+        processing: None,
+    };
+    let colour = ServiceTime { duration_minutes: 90, processing: Some((30, 45)), ..plain };
+    let settings = Settings { buffers: Buffers::Max, min_notice_minutes: 60, ..Settings::default() };
+    let number = |n: u32| (1 << 31) + n;
+    let ann = Employee {
+        id: id(1),
+        number: number(0),
+        name: "Änne".into(),
+        skills: Vec::new(),
+        colour: None,
+        active: true,
+        calendar_token_hash: None,
+        deleted: false,
+        created_at: at(0),
+    };
+    let skilled = Employee {
+        skills: vec![id(2)],
+        colour: Some("#1a2b3c".into()),
+        calendar_token_hash: Some(7),
+        ..ann.clone()
+    };
+    let cut = Service {
+        id: id(2),
+        name: "Schnitt".into(),
+        time: plain,
+        price,
+        needs_resource: None,
+        active: true,
+        deleted: false,
+        created_at: at(0),
+    };
+    let dye = Service { time: colour, needs_resource: Some("chair".into()), active: false, ..cut.clone() };
+    let chair = Resource {
+        id: id(3),
+        number: number(1),
+        name: "Stuhl 1".into(),
+        kind: "chair".into(),
+        active: true,
+        deleted: false,
+        created_at: at(0),
+    };
+    let eve = Customer {
+        id: id(4),
+        external_id: None,
+        name: "Eve".into(),
+        email: None,
+        phone: None,
+        notes: None,
+        deleted: false,
+        created_at: at(0),
+        changed_at: None,
+    };
+    let imported = Customer {
+        id: id(5),
+        external_id: Some("c1".into()),
+        email: Some("a@x".into()),
+        phone: Some("1".into()),
+        notes: Some("kommt gern früh".into()),
+        changed_at: Some(at(-7)),
+        ..eve.clone()
+    };
+    let span = DayTime { from_minute: 540, to_minute: 1_020 };
+    let day = |day| Day::of(jiff::civil::date(2026, 1, day));
+    let pattern = Pattern {
+        valid_from: day(1),
+        valid_to: Some(day(31)),
+        every_weeks: 2,
+        days: std::array::from_fn(|weekday| if weekday < 5 { vec![span] } else { Vec::new() }),
+    };
+    let absence = |last, time| AbsenceState { id: id(last), time, reason: (last == 7).then(|| "flu".into()) };
+    let plan = PlanState {
+        employee: id(1),
+        patterns: vec![pattern],
+        exceptions: vec![(day(6), Vec::new())],
+        absences: vec![
+            absence(6, AbsenceTime::Days(day(7), day(9))),
+            absence(7, AbsenceTime::Instants(at(1), at(2))),
+        ],
+    };
+    let item = |time, starts_at, resource| BookedItem {
+        service: id(2),
+        name: "Schnitt".into(),
+        time,
+        price,
+        starts_at,
+        employee: Place { id: id(1), number: number(0) },
+        resource,
+    };
+    let visit = |last: u8, hour: i64, status| Visit {
+        id: id(last),
+        customer: id(4),
+        status,
+        starts_at: at(hour * 60),
+        ends_at: at(hour * 60 + 30),
+        items: vec![item(plain, at(hour * 60), None)],
+        hold_expires_at: None,
+        holder: None,
+        token_hash: None,
+        forced: false,
+        notes: None,
+        created_at: at(0),
+    };
+    let held = |last: u8, hour: i64, status| Visit {
+        hold_expires_at: Some(at(5)),
+        holder: Some(99),
+        token_hash: Some(u128::MAX),
+        ..visit(last, hour, status)
+    };
+    let long = Visit {
+        items: vec![
+            item(colour, at(900), Some(Place { id: id(3), number: number(1) })),
+            item(plain, at(990), None),
+        ],
+        ends_at: at(1_020),
+        forced: true,
+        notes: Some("Allergie".into()),
+        ..visit(20, 15, BookingStatus::Confirmed)
+    };
+    let legacy = LegacyBooking {
+        id: id(30),
+        external_id: None,
+        customer_id: "c1".into(),
+        title: "Schnitt".into(),
+        description: "kurz".into(),
+        date: at(60),
+        status: LegacyStatus::Pending,
+        price: Decimal::from_cents(-4_550),
+        currency: Currency::parse("EUR").expect("a code"),
+        created_at: at(0),
+        changed_at: at(1),
+    };
+    let later = LegacyBooking {
+        external_id: Some("b1".into()),
+        date: at(61),
+        status: LegacyStatus::Completed,
+        ..legacy.clone()
+    };
+    use BookingStatus::{Cancelled, Completed, Confirmed, Expired, Held, NoShow};
+    [
+        ("settings_changed", SettingsChanged(settings)),
+        ("employee_created", EmployeeCreated(ann)),
+        ("employee_updated", EmployeeUpdated(skilled.clone())),
+        ("service_created", ServiceCreated(cut)),
+        ("service_updated", ServiceUpdated(dye.clone())),
+        ("resource_created", ResourceCreated(chair.clone())),
+        ("resource_updated", ResourceUpdated(Resource { active: false, ..chair.clone() })),
+        ("customer_created", CustomerCreated(eve.clone())),
+        ("customer_created_imported", CustomerCreated(imported.clone())),
+        ("customer_updated", CustomerUpdated(Customer { name: "Ida".into(), ..imported })),
+        ("plan_changed", PlanChanged(plan)),
+        ("booking_created", BookingCreated(visit(10, 1, Confirmed))),
+        ("booking_created_held", BookingCreated(held(11, 2, Held))),
+        ("booking_created_held_expiring", BookingCreated(held(12, 3, Held))),
+        ("booking_created_held_open", BookingCreated(held(13, 4, Held))),
+        ("booking_created_no_show", BookingCreated(visit(14, 5, Confirmed))),
+        ("booking_created_completed", BookingCreated(visit(15, 6, Confirmed))),
+        ("booking_created_moving", BookingCreated(visit(20, 8, Confirmed))),
+        ("booking_confirmed", BookingConfirmed(held(11, 2, Confirmed))),
+        ("booking_expired", BookingExpired(held(12, 3, Expired))),
+        ("booking_cancelled", BookingCancelled(visit(10, 1, Cancelled))),
+        ("booking_no_show", BookingNoShow(visit(14, 5, NoShow))),
+        ("booking_completed", BookingCompleted(visit(15, 6, Completed))),
+        ("booking_rescheduled", BookingRescheduled(long)),
+        ("legacy_booking_put", LegacyBookingPut(legacy)),
+        ("legacy_booking_put_again", LegacyBookingPut(later)),
+        ("customer_deleted", CustomerDeleted(Customer { deleted: true, ..eve })),
+        ("employee_deleted", EmployeeDeleted(Employee { deleted: true, active: false, ..skilled })),
+        ("service_deleted", ServiceDeleted(Service { deleted: true, ..dye })),
+        ("resource_deleted", ResourceDeleted(Resource { deleted: true, active: false, ..chair })),
+    ]
+    .into_iter()
+}
