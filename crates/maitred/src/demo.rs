@@ -1,5 +1,5 @@
-//! Demo data: a salon with two chairs and a week of appointments around today, some of them moved or cancelled; and a
-//! flash sale of a week, in the demo tenant and in the default one, where the clients of the replaced service look.
+//! Demo data: two chairs and a week of appointments around today, some of them moved or cancelled; a salon
+//! ([`crate::demo_salon`]); and a flash sale of a week, in the demo tenant and in the default one, where the clients of the replaced service look.
 //!
 //! Invariant: it is written by ordinary commands whose ids and instants follow from the day alone, so that seeding
 //! again on the same day changes nothing, and on another day adds what is missing.
@@ -18,6 +18,7 @@ use maitred_booking::{Command, Outcome};
 use maitred_core::{Actor, TenantNumber, Timestamp};
 use maitred_engine::Unavailable;
 
+use crate::demo_salon;
 use crate::first_sale::{self, NotSet};
 
 /// The demo tenant's slug.
@@ -56,6 +57,8 @@ pub struct Seeded {
     pub changed: usize,
     /// How many met appointments that somebody else had made there.
     pub refused: usize,
+    /// How many visits to the salon were booked.
+    pub visits: usize,
     /// How many sales were announced, or opened again.
     pub sales: usize,
 }
@@ -69,7 +72,7 @@ pub async fn seed(app: &App) -> Result<Seeded, DemoError> {
     let now = jiff::Timestamp::from_microsecond(app.engine().now().as_micros())?;
     let today = now.to_zoned(zone.clone()).date();
     let tenant = tenant(app).await?;
-    let mut seeded = Seeded { today, changed: 0, refused: 0, sales: 0 };
+    let mut seeded = Seeded { today, changed: 0, refused: 0, visits: 0, sales: 0 };
     for command in week(today, &zone)? {
         let answer = app.decide((tenant, Actor::System), None, 512, Command::Appointments(command)).await?;
         match answer.result {
@@ -78,6 +81,7 @@ pub async fn seed(app: &App) -> Result<Seeded, DemoError> {
             Err(_) => seeded.refused += 1, // a visitor has taken the time, and keeps it
         }
     }
+    seeded.visits = demo_salon::seed(app, tenant, today).await?;
     let default = tenants::tenant_by_alias_or_slug(&app.engine().view(), app.default_tenant());
     let default = default.map(|found| found.profile.tenant()).filter(|default| *default != tenant);
     let today = today.to_zoned(TimeZone::UTC)?.timestamp().as_millisecond();
@@ -203,6 +207,7 @@ impl Seeded {
              \n  curl {key}-X PUT '{base}/my-first' -H 'Content-Type: application/json' -d '{{\
              \"resource\":\"{chair}\",\"starts_at\":\"{today}T20:00:00Z\",\"ends_at\":\"{today}T21:00:00Z\",\
              \"created_at\":\"{today}T08:00:00Z\",\"updated_at\":\"{today}T08:00:00Z\",\"title\":\"My first\"}}'\
+             \n\nIt is a salon too, with four weeks of bookings: http://{address}/v1/tenants/{TENANT}/bookings?expand=customer\
              \n\nA flash sale is open too:\n\n  curl {key}http://{address}/v1/tenants/{TENANT}/sales\n{hint}",
             chair = CHAIRS[0],
         )
@@ -231,7 +236,8 @@ mod tests {
         threads.stop();
         // Seven days of eight visits, of which one each was moved and one cancelled.
         assert_eq!((first.changed, first.refused, first.sales), (7 * 10, 0, 1));
-        assert_eq!((second.changed, second.refused, second.sales), (0, 0, 0));
+        assert!(first.visits >= 100, "{first:?}");
+        assert_eq!((second.changed, second.refused, second.visits, second.sales), (0, 0, 0, 0));
     }
 
     #[test]
@@ -256,7 +262,8 @@ mod tests {
 
     #[test]
     fn the_requests_name_the_address_and_the_key_where_one_is_needed() {
-        let seeded = Seeded { today: jiff::civil::date(2026, 11, 21), changed: 0, refused: 0, sales: 0 };
+        let seeded =
+            Seeded { today: jiff::civil::date(2026, 11, 21), changed: 0, refused: 0, visits: 0, sales: 0 };
         let address = SocketAddr::from(([127, 0, 0, 1], 8080));
         let open = seeded.to_text(address, Access::Open);
         assert_eq!(open.matches("\n  curl ").count(), 4);

@@ -138,7 +138,8 @@ fn claims(view: &dyn Read, found: &mut Found) {
         occupied_times += if kind == BOOKING { occupied(value).len() as u64 } else { 0 };
     });
     if occupied_times != of_bookings {
-        problems.add(|| format!("bookings occupy {occupied_times} times, and {of_bookings} claims are theirs"));
+        problems
+            .add(|| format!("bookings occupy {occupied_times} times, and {of_bookings} claims are theirs"));
     }
     if active != of_appointments {
         problems.add(|| format!("{active} appointments are active, and {of_appointments} claims are theirs"));

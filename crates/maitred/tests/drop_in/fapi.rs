@@ -115,7 +115,7 @@ fn a_native_booking_is_read_through_it() {
     let server = Server::open();
     let tenant = tenant(&server);
     let price = Money { amount: 4_550, currency: Currency::parse("EUR").expect("a code") };
-    let mut service = |name: &str| {
+    let service = |name: &str| {
         let time = ServiceTime {
             duration_minutes: 30,
             buffer_before_minutes: 0,

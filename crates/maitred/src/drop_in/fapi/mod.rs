@@ -37,7 +37,7 @@ use utoipa_axum::routes;
 
 pub(crate) use self::answer::Answer;
 use self::body::NewBooking;
-use self::row::{BookingRow, CustomerRow, Rows};
+use self::row::{BookingRow, BookingRows, CustomerRow, Rows};
 
 /// The routes. Who may use them is decided by [`tenant`].
 pub fn routes() -> OpenApiRouter<App> {
@@ -78,7 +78,7 @@ fn or_unknown((schemas, paths, routes): UtoipaMethodRouter<App>) -> UtoipaMethod
     ),
     security(("bearer" = []), ("basic" = [])),
     responses(
-        (status = 200, description = "All of them, streamed", body = [BookingRow]),
+        (status = 200, description = "All of them, streamed", body = BookingRows),
         (status = 400, description = "`start` or `end` is missing, repeated, unreadable or reversed", body = serde_json::Value),
     )
 )]

@@ -16,6 +16,23 @@ const REMEMBERED_MAX: usize = 20_000;
 /// The currencies without hundredths that salons are likely to have (ISO 4217).
 const WITHOUT_HUNDREDTHS: [&str; 4] = ["JPY", "KRW", "CLP", "ISK"];
 
+/// Bookings of a range.
+#[derive(Debug, ToSchema)]
+#[schema(as = FapiBookings)]
+#[expect(dead_code, reason = "it describes what is written as text")]
+pub(super) struct BookingRows {
+    /// How many there are.
+    count: u64,
+    /// From when, as an instant.
+    #[schema(format = DateTime)]
+    start: String,
+    /// To when, as an instant.
+    #[schema(format = DateTime)]
+    end: String,
+    /// Those of the replaced system by date, and behind them those of the native API.
+    bookings: Vec<BookingRow>,
+}
+
 /// A booking.
 #[derive(Debug, ToSchema)]
 #[schema(as = FapiBooking, rename_all = "camelCase")]
