@@ -1,6 +1,7 @@
 //! Commands on bookings. What may be booked is said by [`availability::fits`], which also says what is offered; that no
 //! time is given away twice is guarded once more by the claims themselves.
 
+use maitred_core::time::TIMESTAMP_MAX;
 use maitred_core::{Class, Context, Decision, Read, Rejection, Timestamp};
 use uuid::Uuid;
 
@@ -253,6 +254,10 @@ fn allot_by_force(
         let item = item(wanted, starts_at, employee, resource);
         starts_at = item.ends_at();
         items.push(item);
+    }
+    // The years of the API have four digits.
+    if starts_at > TIMESTAMP_MAX {
+        return Err(unavailable("too_far"));
     }
     Ok(items)
 }
