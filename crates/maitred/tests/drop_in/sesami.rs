@@ -439,7 +439,7 @@ fn its_own_document_describes_the_routes_as_the_native_one_does() {
     let (theirs, ours) = (answered.json(), server.client().get("/openapi.json").json());
     assert_eq!(theirs["openapi"], "3.0.0");
     let ours_below_api =
-        ours["paths"].as_object().expect("paths").keys().filter(|path| path.starts_with("/api/"));
+        ours["paths"].as_object().expect("paths").keys().filter(|path| path.starts_with("/api/appointments"));
     assert!(theirs["paths"].as_object().expect("paths").keys().eq(ours_below_api));
     let names = |value: &Value| -> Vec<String> {
         value.as_object().map(|members| members.keys().cloned().collect()).unwrap_or_default()
