@@ -1,12 +1,12 @@
 //! `/v1/tenants/{tenant}/bookings…`: lists, and the creation of a booking. What happens to one is in [`super::booking`].
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use maitred_core::Timestamp;
 use maitred_engine::View;
 use maitred_web::page::ListCursors;
 use maitred_web::{
-    AsOf, AtLeast, Attempt, ClientAddress, JsonBody, Limit, Page, Permission, Problem, Query, Reply, Time,
+    AsOf, AtLeast, Attempt, ClientAddress, JsonBody, Limit, Page, Permission, Problem, Query, Time,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -290,10 +290,7 @@ pub async fn list(
     let cursors = query.cursors(&app, &scope);
     let listing = Listing::open(&app, cursors, query.cursor.as_deref(), query.as_of, at_least).await?;
     let view = &listing.view;
-    let at = match listing.as_of {
-        Some(seq) => view.timestamp_of(seq),
-        None => app.engine().now().max(view.timestamp()),
-    };
+    let at = listing.at;
     let wanted = BookingQuery {
         from: query.from.map(|time| time.0),
         to: query.to.map(|time| time.0),
@@ -305,10 +302,8 @@ pub async fn list(
     };
     let after = listing.after.as_deref().map(read_place);
     let found = bookings_view::bookings(view, scope.tenant, &wanted, after, query.limit.get());
-    let items: Vec<BookingBody> =
-        found.items.into_iter().map(|booking| expand.body(view, &scope, booking, at)).collect();
-    let next_cursor = found.next.map(|next| listing.seal(&write_place(next)));
-    Ok(Reply::ok(Page { items, next_cursor }).at(view.position()).into_response())
+    let items = found.items.into_iter().map(|booking| expand.body(view, &scope, booking, at));
+    Ok(listing.reply(items, found.next.map(write_place)))
 }
 
 fn write_place(place: BookingPlace) -> [u8; 24] {

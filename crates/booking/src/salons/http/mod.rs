@@ -17,8 +17,8 @@ mod tokens;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use maitred_core::{Position, TenantNumber};
-use maitred_web::{AsOf, AtLeast, Attempt, ETag, Limit, Page, Preconditions, Problem, Reply, etag};
+use maitred_core::{ChangeId, Position, TenantNumber};
+use maitred_web::{AsOf, AtLeast, Attempt, ETag, Limit, Preconditions, Problem, Reply, etag};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -163,9 +163,8 @@ async fn list<T: Kept, Body: From<Versioned<T>> + Serialize>(
     let listing = query.open(app, (T::KIND.as_str(), None), scope.tenant, at_least).await?;
     let after = listing.after.as_deref().map(|place| Uuid::from_bytes(paging::place(place)));
     let found = view::records::<T>(&listing.view, scope.tenant, after, listing.as_of, query.limit.get());
-    let next_cursor = found.next.map(|next| listing.seal(next.as_bytes()));
-    let items: Vec<Body> = found.items.into_iter().map(Body::from).collect();
-    Ok(Reply::ok(Page { items, next_cursor }).at(listing.view.position()).into_response())
+    let next = found.next.map(Uuid::into_bytes);
+    Ok(listing.reply(found.items.into_iter().map(Body::from), next))
 }
 
 /// A page of the versions of a record, the oldest first.
@@ -180,21 +179,16 @@ async fn versions<T: Kept, Body: From<Versioned<T>> + Serialize>(
     let listing = query.open(app, (&list, Some(id)), scope.tenant, at_least).await?;
     let after = listing.after.as_deref().map(paging::read_change);
     let record = view::record_id::<T>(scope.tenant, id);
-    let mut found = view::versions::<T>(&listing.view, record, after, listing.as_of, query.limit.get() + 1);
+    let found = view::versions::<T>(&listing.view, record, after, listing.as_of, query.limit.get() + 1);
     if found.is_empty() && after.is_none() {
         return Err(Problem::not_found(T::KIND.as_str()));
     }
-    let more = found.len() > query.limit.get();
-    found.truncate(query.limit.get());
-    let next_cursor =
-        found.last().filter(|_| more).map(|(last, _)| listing.seal(&paging::write_change(*last)));
     let partition = listing.view.position().partition;
-    let items = found.into_iter().map(|(change, version)| RecordVersion {
+    let place = |(change, _): &(ChangeId, Versioned<T>)| paging::write_change(*change);
+    Ok(listing.reply_cut(found, query.limit, place, |(change, version)| RecordVersion {
         record: Body::from(version),
         position: change.to_text(partition),
-    });
-    let page = Page { items: items.collect(), next_cursor };
-    Ok(Reply::ok(page).at(listing.view.position()).into_response())
+    }))
 }
 
 /// The version at which alone a command may be carried out.
