@@ -154,7 +154,7 @@ impl Lines {
     /// Adds a booking, from the first to the last service that this employee does.
     fn event(&mut self, booking: &Versioned<Booking>, employee: Uuid, customer: &str) {
         let own = || booking.is.items.iter().filter(|item| item.employee.id == employee);
-        let (Some(first), Some(last)) = (own().next(), own().last()) else { return };
+        let (Some(first), Some(last)) = (own().next(), own().next_back()) else { return };
         let services: Vec<&str> = own().map(|item| &*item.name).collect();
         self.line("BEGIN:VEVENT");
         self.line(&format!("UID:{}@maitred", booking.is.id));

@@ -114,9 +114,9 @@ fn set_hold(view: &mut dyn Write, booking: &Booking, at: At, held: bool) {
     let (BookingStatus::Held, Some(due)) = (booking.status, booking.hold_expires_at) else { return };
     let timer = Timer { due, kind: TimerKind::BookingHold, tenant: at.tenant, id: booking.id };
     if held {
-        timer::put(view, &timer)
+        timer::put(view, &timer);
     } else {
-        timer::remove(view, &timer)
+        timer::remove(view, &timer);
     }
     for holder in [Some(booking.customer.as_u128()), booking.holder].into_iter().flatten() {
         let key = holds_of(at.tenant, holder).time(due).u128(booking.id.as_u128());
