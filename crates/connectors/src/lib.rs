@@ -1,0 +1,23 @@
+//! The records of other systems: read from their files as the bytes arrive, and written in their shapes.
+//!
+//! ```text
+//!   bytes ──▶ Reader (json, csv, sql, avro) ──▶ fields by name ──▶ Customer | LegacyBooking, or a Problem
+//!   Customer | LegacyBooking ──▶ Writer (json, csv, sql, avro) ──▶ bytes
+//! ```
+//!
+//! Invariants:
+//! - Nothing here does I/O, reads a clock or knows the product: what a record means is said elsewhere.
+//! - Memory is bounded by [`RECORD_BYTES_MAX`] and a piece of the input (for Avro, by a block), whatever is read.
+//! - No input makes a reader panic, and how the input is cut into pieces changes nothing.
+//! - A broken record costs itself: it is named with its place, and reading goes on behind it.
+//!
+//! Next: [`salon`] for the records, [`Reader`] for reading, [`Writer`] for writing.
+
+mod avro;
+mod fields;
+mod read;
+pub mod salon;
+mod write;
+
+pub use read::{Format, PROBLEMS_MAX, Place, Problem, RECORD_BYTES_MAX, Reader};
+pub use write::Writer;
