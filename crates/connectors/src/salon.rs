@@ -25,7 +25,7 @@ impl Kind {
 }
 
 /// A record of either kind.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Record {
     /// A person.
     Customer(Customer),
@@ -63,7 +63,7 @@ pub struct Customer {
 }
 
 /// A booking without length and employee.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LegacyBooking {
     /// The other system's id; not empty.
     pub id: String,
@@ -79,8 +79,8 @@ pub struct LegacyBooking {
     pub date: Timestamp,
     /// How far it is.
     pub status: Status,
-    /// In hundredths of the currency: cents.
-    pub price: i64,
+    /// In units of the currency, such as 45.9: a finite number, as that system has it.
+    pub price: f64,
     /// An ISO 4217 code.
     pub currency: String,
     /// When the other system created it.

@@ -41,6 +41,7 @@ const METADATA_ENTRIES_MAX: i64 = 1_000;
 pub(crate) struct Container {
     kind: Option<Kind>,
     head: Option<Arc<Head>>,
+    block: Option<Block>,
     /// The next block begins behind the next sync.
     lost: bool,
     /// Records that came before.
@@ -54,13 +55,28 @@ struct Head {
     sync: [u8; SYNC_BYTES],
 }
 
+/// A block whose records are being read.
+#[derive(Debug)]
+struct Block {
+    place: Place,
+    data: Vec<u8>,
+    /// Bytes of `data` that were read, and records that were not.
+    at: usize,
+    left: u64,
+}
+
 impl Container {
     pub(crate) fn new(kind: Option<Kind>) -> Self {
-        Container { kind, head: None, lost: false, records: 0 }
+        Container { kind, head: None, block: None, lost: false, records: 0 }
     }
 
     pub(crate) fn advance(&mut self, window: &mut Window, found: &mut Found) -> bool {
         let Some(head) = self.head.clone() else { return self.begin(window, found) };
+        // One record at a time: a block can hold more of them than should be in memory.
+        if let Some(block) = self.block.take() {
+            self.record(&head, block, found);
+            return true;
+        }
         if self.lost {
             return self.find(&head, window);
         }
@@ -74,6 +90,10 @@ impl Container {
         let rest = window.rest();
         let mut bytes = Bytes::new(rest);
         match head(&mut bytes) {
+            Ok(_) if bytes.position() > HEAD_BYTES_MAX => {
+                let why = format!("the head of the file is longer than {HEAD_BYTES_MAX} bytes");
+                found.fatal(Problem::new(window.place(), "format-unknown", why));
+            }
             Ok(head) => {
                 let length = bytes.position();
                 window.take(length);
@@ -83,7 +103,7 @@ impl Container {
             Err(HeadError::Short) if rest.len() <= HEAD_BYTES_MAX && !window.has_ended() => return false,
             Err(HeadError::Short) if rest.is_empty() => return false,
             Err(HeadError::Short) => {
-                let why = "the head of the file is cut short";
+                let why = format!("the head of the file does not end within {HEAD_BYTES_MAX} bytes");
                 found.fatal(Problem::new(window.place(), "format-unknown", why));
             }
             Err(HeadError::Wrong(why)) => found.fatal(Problem::new(window.place(), "format-unknown", why)),
@@ -129,41 +149,42 @@ impl Container {
             return true;
         }
         let data = &rest[begin..begin + size];
-        if head.deflated {
-            match decompress_to_vec_with_limit(data, BLOCK_BYTES_MAX) {
-                Ok(data) => self.records(head, place, count, &data, found),
-                Err(_) => {
-                    let why = format!(
-                        "a block of {count} records cannot be inflated within {BLOCK_BYTES_MAX} bytes"
-                    );
-                    found.problem(Problem::malformed(place, why));
-                }
-            }
+        let data = if head.deflated {
+            decompress_to_vec_with_limit(data, BLOCK_BYTES_MAX).ok()
         } else {
-            self.records(head, place, count, data, found);
+            Some(data.to_vec())
+        };
+        match data {
+            Some(data) => self.block = Some(Block { place, data, at: 0, left: count }),
+            None => {
+                let why =
+                    format!("a block of {count} records cannot be inflated within {BLOCK_BYTES_MAX} bytes");
+                found.problem(Problem::malformed(place, why));
+            }
         }
         window.take(begin + size + SYNC_BYTES);
         true
     }
 
-    /// The records of a block.
-    fn records(&mut self, head: &Head, place: Place, count: u64, data: &[u8], found: &mut Found) {
-        let mut bytes = Bytes::new(data);
-        for number in 0..count {
-            let before = bytes.position();
-            let fields = head.schema.decode(&mut bytes).filter(|_| bytes.position() > before);
-            let Some(fields) = fields else {
-                let why = format!(
-                    "record {} of the file is broken; with it {} of its block are lost",
-                    self.records + number + 1,
-                    count - number
-                );
-                found.problem(Problem::malformed(place, why));
-                break;
-            };
-            found.fields(place, &fields, self.kind);
+    /// The next record of a block.
+    fn record(&mut self, head: &Head, block: Block, found: &mut Found) {
+        let Block { place, data, at, left } = block;
+        if left == 0 {
+            return;
         }
-        self.records = self.records.saturating_add(count);
+        self.records = self.records.saturating_add(1);
+        let mut bytes = Bytes::new(&data[at..]);
+        // A record without bytes could be there any number of times.
+        let fields = head.schema.decode(&mut bytes).filter(|_| bytes.position() > 0);
+        let Some(fields) = fields else {
+            let number = self.records;
+            let why = format!("record {number} of the file is broken; with it {left} of its block are lost");
+            found.problem(Problem::malformed(place, why));
+            return;
+        };
+        found.fields(place, &fields, self.kind);
+        let at = at + bytes.position();
+        self.block = Some(Block { place, data, at, left: left - 1 });
     }
 
     fn lose(&mut self, found: &mut Found, problem: Problem) {

@@ -236,7 +236,7 @@ impl Reader {
             if let Some(item) = self.found.items.pop_front() {
                 return Some(self.counted(item));
             }
-            if self.found.stopped || !self.advance() {
+            if self.found.stopped || !self.advance() && self.found.items.is_empty() {
                 return None;
             }
         }
@@ -304,7 +304,7 @@ mod tests {
     #[test]
     fn an_input_of_another_format_is_given_up() {
         let mut reader = Reader::new(Format::Json, None);
-        reader.push(&b"no record\n".repeat(PROBLEMS_MAX as usize * 2));
+        reader.push(&b"{no record\n".repeat(PROBLEMS_MAX as usize * 2));
         reader.end();
         let mut problems = Vec::new();
         while let Some(item) = reader.next() {

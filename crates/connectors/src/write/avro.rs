@@ -52,7 +52,7 @@ impl Container {
                 }
                 Cell::Text(text) => push_sized(&mut self.block, text.as_bytes()),
                 Cell::Instant(at) => push_long(&mut self.block, at.as_millisecond()),
-                Cell::Cents(cents) => self.block.extend_from_slice(&(cents as f64 / 100.0).to_le_bytes()),
+                Cell::Number(number) => self.block.extend_from_slice(&number.to_le_bytes()),
             }
         }
         self.count += 1;

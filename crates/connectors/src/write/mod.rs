@@ -19,8 +19,7 @@ const ROWS_MAX: usize = 500;
 /// - JSON: an array, an object a line, as `JSON.stringify` writes them.
 /// - CSV: a header, commas, `\n`; fields are quoted where they must be.
 /// - SQL: a CREATE TABLE with the columns in the header's order, then INSERTs of 500 rows with the list of columns,
-///   a row a line. Texts stand in `'…'` with marks doubled, instants are texts as in the JSON, prices are numbers
-///   with two decimals.
+///   a row a line. Texts stand in `'…'` with marks doubled, instants are texts as in the JSON, prices are numbers.
 /// - Avro: an object container file, deflated; instants are `timestamp-millis`, prices doubles, the status is an
 ///   enum.
 #[derive(Debug)]
@@ -66,7 +65,7 @@ fn columns(kind: Kind) -> &'static [(&'static str, &'static str)] {
 enum Cell<'a> {
     Text(&'a str),
     Instant(jiff::Timestamp),
-    Cents(i64),
+    Number(f64),
 }
 
 impl<W: Write> Writer<W> {
@@ -171,7 +170,7 @@ impl<W: Write> Writer<W> {
 
 /// The values of a record in the order of its columns.
 fn cells(record: &Record) -> Vec<Cell<'_>> {
-    use Cell::{Cents, Instant, Text};
+    use Cell::{Instant, Number, Text};
     match record {
         Record::Customer(Customer { id, tenant, name, email, phone, created_at, updated_at }) => vec![
             Text(id),
@@ -193,7 +192,7 @@ fn cells(record: &Record) -> Vec<Cell<'_>> {
                 Text(description),
                 Instant(*date),
                 Text(status.as_str()),
-                Cents(*price),
+                Number(*price),
                 Text(currency),
                 Instant(*created_at),
                 Instant(*updated_at),
@@ -207,16 +206,9 @@ fn push_instant(out: &mut Vec<u8>, at: jiff::Timestamp) {
     let _ = write!(out, "{at:.3}"); // writing to a vector cannot fail
 }
 
-/// `45.90`, or as JavaScript writes it, `45.9`.
-fn push_cents(out: &mut Vec<u8>, cents: i64, shortest: bool) {
-    let sign = if cents < 0 { "-" } else { "" };
-    let (whole, part) = (cents.unsigned_abs() / 100, cents.unsigned_abs() % 100);
-    // Writing to a vector cannot fail.
-    let _ = match (shortest, part) {
-        (true, 0) => write!(out, "{sign}{whole}"),
-        (true, part) if part % 10 == 0 => write!(out, "{sign}{whole}.{}", part / 10),
-        _ => write!(out, "{sign}{whole}.{part:02}"),
-    };
+/// As JavaScript writes it, at least within what prices are: `45.9`.
+fn push_number(out: &mut Vec<u8>, number: f64) {
+    let _ = write!(out, "{number}"); // writing to a vector cannot fail
 }
 
 fn json_text(out: &mut Vec<u8>, text: &str) {
@@ -231,7 +223,7 @@ fn json_cell(out: &mut Vec<u8>, cell: &Cell<'_>) {
             push_instant(out, *at);
             out.push(b'"');
         }
-        Cell::Cents(cents) => push_cents(out, *cents, true),
+        Cell::Number(number) => push_number(out, *number),
     }
 }
 
@@ -244,7 +236,7 @@ fn csv_cell(out: &mut Vec<u8>, cell: &Cell<'_>) {
         }
         Cell::Text(text) => out.extend_from_slice(text.as_bytes()),
         Cell::Instant(at) => push_instant(out, *at),
-        Cell::Cents(cents) => push_cents(out, *cents, true),
+        Cell::Number(number) => push_number(out, *number),
     }
 }
 
@@ -260,6 +252,6 @@ fn sql_cell(out: &mut Vec<u8>, cell: &Cell<'_>) {
             push_instant(out, *at);
             out.push(b'\'');
         }
-        Cell::Cents(cents) => push_cents(out, *cents, false),
+        Cell::Number(number) => push_number(out, *number),
     }
 }

@@ -1,0 +1,7 @@
+//! The readers, from outside: what they read, what they refuse, and what no input may do to them.
+
+mod avro;
+mod broken;
+mod generated;
+mod shapes;
+mod support;
