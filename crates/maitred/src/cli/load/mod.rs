@@ -16,6 +16,7 @@ mod judge;
 mod mix;
 mod records;
 mod report;
+mod salon;
 mod schedule;
 mod tally;
 mod target;
@@ -34,6 +35,7 @@ use self::generator::{Plan, Workload};
 pub use self::mix::{Kind, Mix};
 pub use self::records::KeyOrder;
 use self::report::Report;
+pub use self::salon::LoadSalon;
 pub use self::tally::Outcome;
 pub use self::target::Target;
 
@@ -78,6 +80,8 @@ pub enum LoadCommand {
     Preload(LoadPreload),
     /// Reads back every write that was acknowledged, and fails if one is missing or older
     Verify(LoadVerify),
+    /// Reads weeks of a salon's bookings as its old clients do, writes some, and reads again
+    Salon(Box<LoadSalon>),
 }
 
 /// Options of `load appointments`.
@@ -249,6 +253,8 @@ pub fn run(command: &LoadCommand) -> ExitCode {
         }
         LoadCommand::Preload(options) => preload_report(options)
             .map(|report| tell(&report, &report.table(), report.passed(), options.json)),
+        LoadCommand::Salon(options) => salon::run(options)
+            .map(|parts| tell(&parts, &parts.table(), parts.passed(), options.pace.json)),
         LoadCommand::Verify(options) => {
             verify_report(options).map(|report| tell(&report, &report.table(), report.passed(), options.json))
         }

@@ -65,9 +65,28 @@ impl Target {
         Ok(&self.tenant)
     }
 
+    /// A request of a salon's old client, which names its tenant by a header.
+    pub(super) fn salon_request(
+        &self,
+        method: &'static str,
+        path: &str,
+    ) -> Result<RequestTemplate, LoadError> {
+        self.tenant_request(method, "")?; // only a slug goes into a header
+        self.request_with(method, path, &format!("x-tenant: {}\r\n", self.tenant))
+    }
+
     /// A request to a path that begins with `path`.
     pub(super) fn request(&self, method: &'static str, path: &str) -> Result<RequestTemplate, LoadError> {
-        let mut behind_path = format!(" HTTP/1.1\r\nhost: {}\r\n", self.authority()?);
+        self.request_with(method, path, "")
+    }
+
+    fn request_with(
+        &self,
+        method: &'static str,
+        path: &str,
+        headers: &str,
+    ) -> Result<RequestTemplate, LoadError> {
+        let mut behind_path = format!(" HTTP/1.1\r\nhost: {}\r\n{headers}", self.authority()?);
         if let Some(key) = &self.key {
             if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
                 return Err(LoadError::Invalid("--key: holds what no key can hold".to_owned()));

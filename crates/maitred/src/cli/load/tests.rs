@@ -94,6 +94,7 @@ fn load(arguments: &str) -> Result<Report, LoadError> {
         LoadCommand::Preload(options) => preload_report(&options),
         LoadCommand::Verify(options) => verify_report(&options),
         LoadCommand::FlashSale(options) => panic!("{options:?} has tests of its own"),
+        LoadCommand::Salon(options) => panic!("{options:?} has tests of its own"),
     }
 }
 
