@@ -30,7 +30,7 @@ use utoipa_axum::routes;
 use crate::config::Limits;
 use crate::metrics::{Metrics, Requests};
 use crate::openapi::{self, Document};
-use crate::{clock, docs, drop_in, health, metrics, transfer_http as transfer, welcome};
+use crate::{clock, docs, drop_in, health, imports_http, metrics, transfer_http as transfer, welcome};
 
 /// The routes over `app` with the default limits, and the document that describes them.
 pub fn router(app: &App) -> (Router, utoipa::openapi::OpenApi) {
@@ -117,6 +117,8 @@ pub fn with_limits(app: &App, limits: &Limits) -> (Router, utoipa::openapi::Open
         .allow(Customer, routes!(accounts::me, accounts::close))
         .allow(Customer, routes!(accounts::change_password))
         .allow(Staff, routes!(accounts::get))
+        // Files of the replaced salon system.
+        .allow(Integration, bounded((limits.import_body_bytes, u64::MAX), routes!(imports_http::imports)))
         // What happened, in pages and live.
         .allow(Integration, routes!(changes::list))
         .allow(Admin, routes!(changes::list_of_server))

@@ -6,37 +6,29 @@
 //!   show the tenant as it stood after one batch.
 
 use std::convert::Infallible;
-use std::pin::Pin;
-use std::time::Duration;
 
-use axum::body::{Body, BodyDataStream};
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::StreamExt;
 use futures_util::stream;
 use maitred_booking::app::{App, Scope, tenant_not_found};
 use maitred_core::Position;
 use maitred_web::json::require_plain;
-use maitred_web::limits::{BODY_SILENCE_MAX, BodyBytesMax, BodySilenceMax};
 use maitred_web::position::{MAITRED_POSITION, header_value};
 use maitred_web::{AsOf, AtLeast, Path, Problem, Query};
 use serde::{Deserialize, Serialize};
-use tokio::time::timeout;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::transfer::{Destination, Export, Import, Lines, Refused, Stopped, Tally};
+use crate::upload::{self, NDJSON, Receiving, Upload, write_line};
 
-/// The largest body of an import: 1 GiB. Over it the import stops.
-pub const IMPORT_BODY_BYTES_MAX: u64 = 1 << 30;
 /// How much of an export is read from one view.
 const PIECE_BYTES: usize = 256 * 1024;
 /// After so many lines an import says how far it is.
 const PROGRESS_LINES: u64 = 10_000;
-/// Lines of JSON.
-const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 
 /// Which past is wanted.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -140,95 +132,54 @@ pub enum ImportAnswerLine {
 )]
 pub async fn import(State(app): State<App>, scope: Scope, request: Request) -> Result<Response, Problem> {
     require_plain(request.headers())?;
-    let bytes_max =
-        request.extensions().get::<BodyBytesMax>().map_or(IMPORT_BODY_BYTES_MAX, |max| max.0 as u64);
-    let silence_max = request.extensions().get::<BodySilenceMax>().map_or(BODY_SILENCE_MAX, |max| max.0);
     let (tenant, actor) = scope.who();
-    let running = Running {
-        body: request.into_body().into_data_stream(),
-        bytes_left: bytes_max,
-        bytes_max,
-        silence_max,
-        draining: Box::pin(app.readiness().draining()),
-        lines: Lines::default(),
-        last: 0,
-        told: 0,
-        import: Import::new(app.engine().clone(), actor, Destination::Tenant(tenant)),
-    };
-    let pieces = stream::unfold(Some(running), |state| async {
-        let mut running = state?;
-        let mut out = Vec::new();
-        let going_on = loop {
-            let going_on = running.step(&mut out).await;
-            if !going_on || !out.is_empty() {
-                break going_on;
-            }
-        };
-        Some((Ok::<_, Infallible>(Bytes::from(out)), going_on.then_some(running)))
-    });
-    Ok(([(CONTENT_TYPE, NDJSON)], Body::from_stream(pieces)).into_response())
+    let import = Import::new(app.engine().clone(), actor, Destination::Tenant(tenant));
+    let upload = Upload::new(&app, request);
+    Ok(upload::answer(Running { upload, lines: Lines::default(), last: 0, told: 0, import }))
 }
 
 /// An import that is being received.
 struct Running {
-    body: BodyDataStream,
-    bytes_left: u64,
-    bytes_max: u64,
-    silence_max: Duration,
-    draining: Pin<Box<dyn Future<Output = ()> + Send>>,
+    upload: Upload,
     lines: Lines,
     last: u64,
     told: u64,
     import: Import,
 }
 
-impl Running {
-    /// Takes the next bytes of the body, and appends what there is to say. Returns whether there is more to do.
+impl Receiving for Running {
     async fn step(&mut self, out: &mut Vec<u8>) -> bool {
-        let silence_max = self.silence_max;
-        let piece = tokio::select! {
-            biased;
-            piece = timeout(silence_max, self.body.next()) => Ok(piece),
-            () = &mut self.draining => Err("the server is shutting down; send all of it again"),
-        };
-        let stopped = match piece {
-            Ok(Ok(Some(Ok(bytes)))) => self.take(&bytes).await.map(|()| true),
-            Ok(Ok(None)) => self.end().await.map(|()| false),
-            Ok(Ok(Some(Err(_)))) => Err(self.stopped("the connection ended before the body did".to_owned())),
-            Ok(Err(_)) => Err(self.stopped(format!("no byte came for {} s", silence_max.as_secs_f32()))),
-            Err(why) => Err(self.stopped(why.to_owned())),
+        let done = match self.upload.next().await {
+            Ok(Some(bytes)) => self.take(&bytes).await.map(|()| false),
+            Ok(None) => self.end().await.map(|()| true),
+            Err(why) => Err(Stopped { line: self.last, why }),
         };
         for Refused { line, code, detail } in self.import.take_refused() {
-            write(out, &ImportAnswerLine::Refused { line, code: code.into(), detail });
+            write_line(out, &ImportAnswerLine::Refused { line, code: code.into(), detail });
         }
-        match stopped {
-            Ok(true) => {
+        match done {
+            Ok(false) => {
                 if self.last - self.told >= PROGRESS_LINES {
                     self.told = self.last;
-                    write(out, &ImportAnswerLine::Progress { lines: self.last });
+                    write_line(out, &ImportAnswerLine::Progress { lines: self.last });
                 }
                 true
             }
-            Ok(false) => {
+            Ok(true) => {
                 let Tally { imported, unchanged, refused } = self.import.tally();
-                write(out, &ImportAnswerLine::Done { imported, unchanged, refused });
+                write_line(out, &ImportAnswerLine::Done { imported, unchanged, refused });
                 false
             }
             Err(Stopped { line, why }) => {
-                write(out, &ImportAnswerLine::Stopped { line, detail: why });
+                write_line(out, &ImportAnswerLine::Stopped { line, detail: why });
                 false
             }
         }
     }
+}
 
-    fn stopped(&self, why: String) -> Stopped {
-        Stopped { line: self.last, why }
-    }
-
+impl Running {
     async fn take(&mut self, bytes: &[u8]) -> Result<(), Stopped> {
-        let left = self.bytes_left.checked_sub(bytes.len() as u64);
-        self.bytes_left =
-            left.ok_or_else(|| self.stopped(format!("the body may have at most {} bytes", self.bytes_max)))?;
         self.lines.push(bytes);
         self.drain().await
     }
@@ -246,9 +197,4 @@ impl Running {
         }
         Ok(())
     }
-}
-
-fn write(out: &mut Vec<u8>, line: &ImportAnswerLine) {
-    serde_json::to_writer(&mut *out, line).expect("texts and numbers have a JSON form");
-    out.push(b'\n');
 }

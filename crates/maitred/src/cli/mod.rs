@@ -6,6 +6,7 @@ pub mod clock;
 pub mod completions;
 pub mod export;
 pub mod failure;
+pub mod generate;
 pub mod import;
 pub mod keys;
 pub mod load;
@@ -13,6 +14,7 @@ mod logging;
 pub mod openapi;
 mod out;
 mod place;
+mod progress;
 pub mod serve;
 
 use std::process::ExitCode;
@@ -37,6 +39,9 @@ enum Command {
     Export(export::Export),
     /// Take lines of an export over
     Import(import::Import),
+    /// Make test data
+    #[command(subcommand)]
+    Generate(generate::Generate),
     /// Make, list and revoke API keys
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -59,6 +64,7 @@ pub fn run() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Export(export) => export.run(),
         Command::Import(import) => import.run(),
+        Command::Generate(generate) => generate.run(),
         Command::Keys(keys) => keys.run(),
         Command::Clock(clock) => clock.run(),
         Command::Openapi(openapi) => openapi.run(),

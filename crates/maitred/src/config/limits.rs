@@ -6,7 +6,7 @@ use maitred_web::limits::{BATCH_BODY_BYTES_MAX, BODY_BYTES_MAX, HEADER_BYTES_MAX
 
 use super::settings;
 use crate::serve::{Bounds, CONNECTIONS_MAX, DRAIN_TIMEOUT};
-use crate::transfer_http::IMPORT_BODY_BYTES_MAX;
+use crate::upload::IMPORT_BODY_BYTES_MAX;
 
 settings! {
     /// The bounds of requests, and of a stop.

@@ -18,6 +18,8 @@ fn every_command_has_examples_in_its_help() {
         &["openapi"],
         &["load", "appointments"],
         &["load", "flash-sale"],
+        &["load", "salon"],
+        &["generate", "salon"],
         &["completions"],
     ] {
         let help = run(&[command, &["--help"]].concat()).succeeds().stdout;

@@ -13,6 +13,7 @@ mod docs;
 mod examples;
 mod flash_sales;
 mod generated;
+mod imports;
 mod operation;
 mod past;
 mod router;

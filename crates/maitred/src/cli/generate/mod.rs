@@ -25,6 +25,7 @@ use self::diary::Diary;
 use self::people::People;
 use self::random::Random;
 use super::failure::{Done, Failure};
+use super::out;
 use super::progress::Bar;
 
 /// Most customers and most bookings of a salon.
@@ -130,7 +131,7 @@ impl Salon {
         bar.finish();
         for kind in [Kind::Customer, Kind::Booking] {
             for format in &formats {
-                println!("{}", self.path(kind, *format).display());
+                out::line(self.path(kind, *format).display())?;
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -245,20 +245,20 @@ pub struct LoadVerify {
 ///
 /// The exit code is 0 if the run passed, 1 if it did not, 2 if it could not be made.
 pub fn run(command: &LoadCommand) -> ExitCode {
-    let ended = match command {
-        LoadCommand::Appointments(options) => appointments_report(options)
-            .map(|report| tell(&report, &report.table(), report.passed(), options.pace.json)),
-        LoadCommand::FlashSale(options) => {
-            flash_sale::run(options).map(|sale| tell(&sale, &sale.table(), sale.passed(), options.json))
-        }
-        LoadCommand::Preload(options) => preload_report(options)
-            .map(|report| tell(&report, &report.table(), report.passed(), options.json)),
-        LoadCommand::Salon(options) => salon::run(options)
-            .map(|parts| tell(&parts, &parts.table(), parts.passed(), options.pace.json)),
-        LoadCommand::Verify(options) => {
-            verify_report(options).map(|report| tell(&report, &report.table(), report.passed(), options.json))
-        }
-    };
+    let ended =
+        match command {
+            LoadCommand::Appointments(options) => appointments_report(options)
+                .map(|report| tell(&report, &report.table(), report.passed(), options.pace.json)),
+            LoadCommand::FlashSale(options) => {
+                flash_sale::run(options).map(|sale| tell(&sale, &sale.table(), sale.passed(), options.json))
+            }
+            LoadCommand::Preload(options) => preload_report(options)
+                .map(|report| tell(&report, &report.table(), report.passed(), options.json)),
+            LoadCommand::Salon(options) => salon::run(options)
+                .map(|parts| tell(&parts, &parts.table(), parts.passed(), options.pace.json)),
+            LoadCommand::Verify(options) => verify_report(options)
+                .map(|report| tell(&report, &report.table(), report.passed(), options.json)),
+        };
     ended.unwrap_or_else(|error| {
         eprintln!("error: {error}");
         ExitCode::from(2)

@@ -1,12 +1,8 @@
-//! `maitred import`.
+//! Importing what `export` has written, into a folder or at a server.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Cursor, Read};
-use std::path::PathBuf;
-use std::process::ExitCode;
+use std::io::{BufRead, BufReader, Cursor, Read};
 
 use bytes::Bytes;
-use clap::Args;
 use futures_util::{StreamExt, stream};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
@@ -16,90 +12,56 @@ use maitred_core::Actor;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::client::{self, Client, SentBody};
-use super::failure::{Done, Failure};
-use super::place::{Place, PlaceArgs, open, runtime};
-use super::{logging, out};
+use super::input::Input;
+use super::{Target, runtime};
 use crate::assemble::Node;
+use crate::cli::client::{self, Client, SentBody};
+use crate::cli::failure::Failure;
+use crate::cli::out;
 use crate::transfer::{self, Destination, LINE_BYTES_MAX, Lines, Refused, Tally};
 
 /// How much of the file is read at once.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// Options of `import`.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  maitred import salon.ndjson --data ./maitred-data
-  maitred import salon.ndjson --tenant salon-copy --url http://127.0.0.1:8080 --key mk_…
-
-The tenant is made where it is not there (at a running server that takes an admin's key). What is there already \
-changes nothing, so an import can be repeated. Lines that are refused, for an overlap or another reason, are printed \
-with their numbers to standard error; the rest is imported, and the exit status is 1.
-
-With another --tenant than the file's, the file's alias is left out, since it leads to the tenant that was exported: a \
-tenant that is there keeps its own, and --alias gives one.")]
-pub struct Import {
-    /// File that `export` has written; `-` is standard input
-    file: PathBuf,
-    /// Tenant to import into, instead of the one that the file names
-    #[arg(long, value_name = "SLUG")]
-    tenant: Option<String>,
-    /// Alias that the tenant gets, instead of the file's
-    #[arg(long, value_name = "NAME")]
-    alias: Option<String>,
-    #[command(flatten)]
-    place: PlaceArgs,
+/// Which tenant an export is imported as.
+#[derive(Debug, Clone)]
+pub(super) struct Renamed {
+    /// Its slug, instead of the one that the file names.
+    pub(super) tenant: Option<String>,
+    /// The alias that it gets, instead of the file's.
+    pub(super) alias: Option<String>,
 }
 
-impl Import {
-    /// Takes the lines over.
-    ///
-    /// # Errors
-    /// [`Failure`].
-    pub fn run(self) -> Done {
-        logging::start_quiet()?;
-        if let Some(tenant) = &self.tenant
-            && !tenants::is_slug(tenant)
-        {
-            return Err(Failure::usage(format!("--tenant {tenant}: expected a slug such as salon-3")));
+/// Takes the lines of a file over, each refused one told on standard error. Returns whether all were taken.
+///
+/// # Errors
+/// [`Failure`].
+pub(super) fn import(target: &Target, renamed: Renamed, input: Input) -> Result<bool, Failure> {
+    let Renamed { tenant, alias } = renamed;
+    let mut file = BufReader::with_capacity(PIECE_BYTES.max(LINE_BYTES_MAX), input.reader);
+    let head =
+        Head::read(&mut file).map_err(|why| Failure::unable(format!("{}: {why}", input.path.display())))?;
+    let runtime = runtime()?;
+    let tally = match target {
+        Target::Node(node) => {
+            let there = head.renamed(tenant.as_deref()).and_then(|slug| {
+                tenants::tenant_by_slug(&node.engine.view(), slug)?.profile.alias.map(Value::from)
+            });
+            let head = head.under(tenant.as_deref(), alias, there);
+            runtime.block_on(into_engine(node, tenant, head.chain(file)))?
         }
-        let file: Box<dyn Read + Send + Sync> = if self.file.as_os_str() == "-" {
-            Box::new(io::stdin())
-        } else {
-            let unreadable = |error| Failure::unable(format!("{}: {error}", self.file.display()));
-            Box::new(File::open(&self.file).map_err(unreadable)?)
-        };
-        let mut file = BufReader::with_capacity(PIECE_BYTES.max(LINE_BYTES_MAX), file);
-        let head = Head::read(&mut file)
-            .map_err(|why| Failure::unable(format!("{}: {why}", self.file.display())))?;
-        let tally = match self.place.place()? {
-            Place::Folder(dir) => {
-                let node = open(&dir)?;
-                let there = head.renamed(self.tenant.as_deref()).and_then(|slug| {
-                    tenants::tenant_by_slug(&node.engine.view(), slug)?.profile.alias.map(Value::from)
-                });
-                let head = head.under(self.tenant.as_deref(), self.alias, there);
-                let done = runtime()?.block_on(into_engine(&node, self.tenant, head.chain(file)));
-                node.stop();
-                done?
-            }
-            Place::Server(client) => {
-                let runtime = runtime()?;
-                let there = match head.renamed(self.tenant.as_deref()) {
-                    Some(slug) => runtime.block_on(alias_at(&client, slug))?,
-                    None => None,
-                };
-                let head = head.under(self.tenant.as_deref(), self.alias, there);
-                runtime.block_on(into_server(&client, self.tenant, head, file))?
-            }
-        };
-        let Tally { imported, unchanged, refused } = tally;
-        out::tell(format_args!(
-            "{imported} lines imported, {unchanged} were there already, {refused} refused"
-        ));
-        Ok(ExitCode::from(u8::from(refused > 0)))
-    }
+        Target::Server(client) => {
+            let there = match head.renamed(tenant.as_deref()) {
+                Some(slug) => runtime.block_on(alias_at(client, slug))?,
+                None => None,
+            };
+            let head = head.under(tenant.as_deref(), alias, there);
+            runtime.block_on(into_server(client, tenant, head, file))?
+        }
+    };
+    let Tally { imported, unchanged, refused } = tally;
+    out::tell(format_args!("{imported} lines imported, {unchanged} were there already, {refused} refused"));
+    Ok(refused == 0)
 }
 
 /// The first line of a file that has been looked at.

@@ -1,0 +1,165 @@
+//! `import` of the records of the replaced salon system, on folders and at servers.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::generate::small;
+use crate::program::{Folder, Ran, Server, run, run_with};
+
+/// The sums that an import has told, a file after the other: imported, there already, refused, not to be read.
+fn sums(ran: &Ran) -> Vec<[u64; 4]> {
+    let line = |line: &str| {
+        let (_, told) = line.rsplit_once(": ").expect("a file and its sums");
+        let numbers: Vec<u64> = told.split([' ', ',']).filter_map(|word| word.parse().ok()).take(4).collect();
+        numbers.try_into().expect("four sums")
+    };
+    ran.stdout.lines().map(line).collect()
+}
+
+fn files(out: &str, format: &str) -> [String; 2] {
+    ["customers", "bookings"].map(|kind| format!("{out}/appa_{kind}.{format}"))
+}
+
+#[test]
+fn what_is_generated_is_imported_from_every_format_and_twice_is_once() {
+    let folder = Folder::new();
+    let out = small(&folder, "out", "1", "60", "1500");
+    let data = folder.arg("data");
+    for (number, format) in ["csv", "json", "sql", "avro", "csv"].into_iter().enumerate() {
+        let [customers, bookings] = files(&out, format);
+        let ran = run(&["import", &customers, &bookings, "--tenant", "appa", "--data", &data]).succeeds();
+        let expected =
+            if number == 0 { [[60, 0, 0, 0], [1500, 0, 0, 0]] } else { [[0, 60, 0, 0], [0, 1500, 0, 0]] };
+        assert_eq!(sums(&ran), expected, "{format}: {}", ran.stdout);
+    }
+    assert!(run(&["check", "--data", &data]).succeeds().stdout.ends_with("all is well\n"));
+}
+
+#[test]
+fn what_cannot_be_imported_is_named_beside_the_file_and_the_rest_is() {
+    let folder = Folder::new();
+    let long = "x".repeat(300);
+    let file = folder.write(
+        "salon.csv",
+        &format!(
+            "id,tenantId,name,email,phone,createdAt,updatedAt\n\
+             c1,APPA,Ann,ann@example.com,,2024-01-01T00:00:00Z,2024-01-02T00:00:00Z\n\
+             c2,appa,\"Bob\"by,,,2024-01-01T00:00:00Z,2024-01-02T00:00:00Z\n\
+             {long},appa,Cleo,,,2024-01-01T00:00:00Z,2024-01-02T00:00:00Z\n\
+             c4,appb,Dan,,,2024-01-01T00:00:00Z,2024-01-02T00:00:00Z\n\
+             c5,appa,Eve,,,yesterday,\n\
+             c6,appa,Fay,,,2024-01-01T00:00:00Z,\n"
+        ),
+    );
+    let data = folder.arg("data");
+    let import = || run(&["import", &file, "--tenant", "appa", "--data", &data]);
+    let ran = import().fails(1, &[]);
+    assert_eq!(sums(&ran), [[2, 0, 2, 2]], "{}", ran.stdout);
+    let errors = folder.path("salon.csv.errors.ndjson");
+    let told = || -> Vec<(u64, String)> {
+        let lines = std::fs::read_to_string(&errors).expect("the file");
+        let lines = lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        lines
+            .map(|line| {
+                (line["line"].as_u64().expect("a line"), line["code"].as_str().expect("a code").to_owned())
+            })
+            .collect()
+    };
+    let expected =
+        [(3, "record-malformed"), (4, "invalid-external-id"), (5, "tenant-differs"), (6, "record-invalid")]
+            .map(|(line, code)| (line, code.to_owned()));
+    assert_eq!(told(), expected);
+    assert_eq!(sums(&import().fails(1, &[])), [[0, 2, 2, 2]]);
+    assert_eq!(told(), expected, "of the last import alone");
+    // Once all is well the errors of before are gone.
+    folder.write("salon.csv", "id,name,createdAt\nc6,Fay,2024-01-01\n");
+    import().succeeds();
+    assert!(!errors.exists());
+}
+
+#[test]
+fn a_server_takes_the_same_and_makes_the_tenant() {
+    let folder = Folder::new();
+    let out = small(&folder, "out", "1", "60", "1500");
+    let [customers, bookings] = files(&out, "sql");
+    let data = folder.arg("data");
+    let admin = run(&["keys", "create", "--role", "admin", "--data", &data]).succeeds().stdout;
+    let server = Server::start(&folder.path("data"), &["--auth"]);
+    let url = server.url();
+    let import = |key: &str| {
+        let args = ["import", &customers, &bookings, "--tenant", "appa", "--url", &url];
+        run_with(&args, &[("MAITRED_KEY", key.trim_end())])
+    };
+    import("mk_0vHmu6rb_2Byoy12VzoUx4Q8cISvThDZBlJRrpS6imI").fails(3, &["(credentials-invalid)"]);
+    let ran = import(&admin).succeeds();
+    assert_eq!(sums(&ran), [[60, 0, 0, 0], [1500, 0, 0, 0]], "{}", ran.stdout);
+    let make = ["keys", "create", "--role", "integration", "--tenant", "appa", "--url", &url];
+    let key = run_with(&make, &[("MAITRED_KEY", admin.trim_end())]).succeeds().stdout;
+    assert_eq!(sums(&import(&key).succeeds()), [[0, 60, 0, 0], [0, 1500, 0, 0]]);
+    server.stop();
+    // A folder is the same place.
+    let ran = run(&["import", &bookings, "--tenant", "appa", "--data", &data]).succeeds();
+    assert_eq!(sums(&ran), [[0, 1500, 0, 0]]);
+}
+
+#[test]
+fn what_is_wrong_with_the_command_line_is_said_before_anything_is_imported() {
+    let folder = Folder::new();
+    let file = folder.write("c.csv", "id,name,createdAt\nc1,Ann,2024-01-01\n");
+    let data = folder.arg("data");
+    run(&["import", &file, "--data", &data]).fails(3, &["this is no export", "--tenant"]);
+    run(&["import", &file, &folder.arg("none.csv"), "--tenant", "t", "--data", &data])
+        .fails(3, &["none.csv"]);
+    run(&["import", &file, "--tenant", "t", "--time-zone", "Mars/Base", "--data", &data]).fails(2, &["IANA"]);
+    let ran = run(&["import", &file, "--tenant", "t", "--kind", "bookings", "--data", &data]).fails(1, &[]);
+    assert_eq!(sums(&ran), [[0, 0, 0, 1]]);
+    let ran = run(&["import", &file, "--tenant", "t", "--format", "csv", "--data", &data]).succeeds();
+    assert_eq!(sums(&ran), [[1, 0, 0, 0]]);
+}
+
+/// Sends so much of a body in one chunk.
+fn send(stream: &mut TcpStream, bytes: &[u8]) {
+    let sent = write!(stream, "{:x}\r\n", bytes.len()).and_then(|()| stream.write_all(bytes));
+    sent.and_then(|()| stream.write_all(b"\r\n")).expect("the server reads");
+}
+
+#[test]
+fn an_import_that_kill_9_cuts_off_is_finished_by_running_it_again() {
+    let folder = Folder::new();
+    let out = small(&folder, "out", "1", "200", "30000");
+    let [_, bookings] = files(&out, "csv");
+    let bytes = std::fs::read(&bookings).expect("the file");
+    let server = Server::start(&folder.path("data"), &["--default-tenant", "appa"]);
+    let mut stream = TcpStream::connect(server.address).expect("the server listens");
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
+    let head = "POST /v1/tenants/appa/imports?format=csv HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
+    stream.write_all(head.as_bytes()).expect("the server reads");
+    // Two thirds, so that there is progress, and no end.
+    bytes[..bytes.len() * 2 / 3].chunks(50_000).for_each(|piece| send(&mut stream, piece));
+    let mut answer = BufReader::new(stream);
+    let mut line = String::new();
+    let imported = loop {
+        line.clear();
+        assert!(answer.read_line(&mut line).expect("text") > 0, "the answer ended");
+        if let Some(progress) = line.strip_prefix("{\"type\":\"progress\"") {
+            let (_, number) = progress.split_once("\"imported\":").expect("a number");
+            break number.split(',').next().and_then(|number| number.parse::<u64>().ok()).expect("a number");
+        }
+    };
+    server.signal("KILL");
+    let _ = answer.read_to_end(&mut Vec::new()); // it is over in whatever way
+    server.wait();
+    assert!((10_000..30_000).contains(&imported), "{imported}");
+
+    let data = folder.arg("data");
+    let ran = run(&["import", &bookings, "--tenant", "appa", "--data", &data]).succeeds();
+    let [[rest, there, refused, problems]] = sums(&ran)[..] else { panic!("{}", ran.stdout) };
+    assert_eq!((rest + there, refused + problems), (30_000, 0));
+    assert!(there >= imported && rest > 0, "{there} were there, and {imported} had been acknowledged");
+    let again = run(&["import", &bookings, "--tenant", "appa", "--data", &data]).succeeds();
+    assert_eq!(sums(&again), [[0, 30_000, 0, 0]]);
+    assert!(run(&["check", "--data", &data]).succeeds().stdout.ends_with("all is well\n"));
+}
