@@ -113,13 +113,11 @@ impl Csv {
         let header = &rest[..line_end.unwrap_or(rest.len().min(RECORD_BYTES_MAX))];
         let separator = header.iter().find(|byte| matches!(byte, b',' | b';' | b'\t'));
         self.separator = *separator.unwrap_or(&b',');
+        let too_long = line_end.is_none() && header.len() == RECORD_BYTES_MAX;
         let mark = if rest.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
         window.take(mark);
         self.begun = true;
-        if window.rest().is_empty() {
-            return true;
-        }
-        if line_end.is_none() && !window.has_ended() {
+        if too_long {
             found.fatal(Problem::too_long(window.place()));
         }
         true

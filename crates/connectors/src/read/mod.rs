@@ -23,8 +23,8 @@ use crate::avro;
 use crate::fields::Fields;
 use crate::salon::{Kind, Record};
 
-/// The longest record that is read.
-pub const RECORD_BYTES_MAX: usize = 64 * 1024;
+/// The longest record that is read: as long as what one command may keep.
+pub const RECORD_BYTES_MAX: usize = 256 * 1024;
 /// After so many problems reading stops.
 pub const PROBLEMS_MAX: u64 = 10_000;
 

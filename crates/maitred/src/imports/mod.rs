@@ -176,7 +176,11 @@ impl Import {
         {
             match item {
                 Ok((place, record)) => self.record(place, record).await?,
-                Err(problem) => self.wait(problem.place, Waiting::Unreadable(problem)).await?,
+                Err(problem) => {
+                    self.wait(problem.place, Waiting::Unreadable(problem)).await?;
+                    // Finding the next record may have taken long, and others wait for this thread.
+                    tokio::task::yield_now().await;
+                }
             }
             if self.problems.len() >= PROBLEMS_AT_ONCE {
                 return Ok(true);

@@ -66,7 +66,8 @@ enum Cut {
     /// Before this byte, with which another begins.
     Unclosed(usize),
     TooLong,
-    CutShort,
+    /// The input ends within it.
+    Short,
 }
 
 impl Sql {
@@ -242,7 +243,7 @@ impl Scan {
             let Some(token) = token(bytes, self.at, ended, backslashes) else {
                 return match (bytes.len() > RECORD_BYTES_MAX, ended) {
                     (true, _) => Some(Cut::TooLong),
-                    (false, true) => Some(Cut::CutShort),
+                    (false, true) => Some(Cut::Short),
                     (false, false) => None,
                 };
             };
@@ -250,7 +251,7 @@ impl Scan {
                 return Some(Cut::TooLong);
             }
             if ended && !token::is_closed(&bytes[token.start..token.end], token.kind) {
-                return Some(Cut::CutShort);
+                return Some(Cut::Short);
             }
             if ends(self, &token) {
                 return Some(Cut::At(token));
@@ -281,7 +282,7 @@ impl Cut {
         let place = window.place();
         match self {
             Cut::TooLong => Problem::too_long(place),
-            Cut::CutShort => Problem::cut_short(place),
+            Cut::Short => Problem::cut_short(place),
             Cut::At(_) | Cut::Unclosed(_) => Problem::malformed(place, "it is not closed"),
         }
     }

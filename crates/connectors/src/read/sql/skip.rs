@@ -35,7 +35,7 @@ impl Within {
             let mut length = 1;
             match (*self, byte, next) {
                 (Within::Nothing, b'-', Some(b'-')) | (Within::Nothing, b'#', _) => {
-                    *self = Within::LineComment
+                    *self = Within::LineComment;
                 }
                 (Within::Nothing, b'/', Some(b'*')) => {
                     *self = Within::BlockComment;

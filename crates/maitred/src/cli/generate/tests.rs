@@ -45,7 +45,7 @@ fn ids_are_unique_and_every_customer_was_there_when_they_booked() {
     }
     assert_eq!(bookings.iter().map(|booking| &booking.id).collect::<HashSet<_>>().len() as u64, BOOKINGS);
     let used: HashSet<_> = bookings.iter().map(|booking| &booking.customer_id).collect();
-    assert!(used.len() > 450, "{}", used.len());
+    assert!(used.len() > 400, "{}", used.len());
 }
 
 #[test]
