@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Read by hand and not by a library: the one there is pulls from a blocking reader, where ours are pushed pieces as
-//! they arrive, and brings some forty crates for what is a page here. Blocks are read whole, within
+//! they arrive, and brings twenty crates for what is a page here. Blocks are read whole, within
 //! [`BLOCK_BYTES_MAX`]; a broken one costs what is left of it, and reading goes on behind the next sync.
 //!
 //! Next: [`schema`] for types, [`decode`] for values.

@@ -91,6 +91,16 @@ fn a_dump_of_mysql_escapes_with_backslashes() {
 }
 
 #[test]
+fn the_rows_of_a_copy_are_named_and_left_out() {
+    let insert = |id: &str| {
+        format!("INSERT INTO customers (id, name, created_at) VALUES ('{id}', 'Ann', '2024-01-01');\n")
+    };
+    let (a, b) = (insert("a"), insert("b"));
+    let copy = "COPY public.customers (id, name) FROM stdin;\nx\tIt's; here\ny\tBob\n\\.\n";
+    check(Format::Sql, &format!("{a}{copy}\n{b}"), &["a", "2:format-unknown", "b"]);
+}
+
+#[test]
 fn the_kind_can_be_given() {
     let input = "id,name,title,created_at\nc,Ann,Dr.,2024-01-01\n";
     assert_eq!(summary(&read(Format::Csv, input.as_bytes())), ["2:record-invalid"]);

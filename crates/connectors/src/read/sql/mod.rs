@@ -10,7 +10,7 @@
 //!
 //! A text has its marks doubled. Backslashes escape only in `E'…'`, and in statements with a name in backticks, which
 //! only MySQL writes. All other statements are left out. A table that has no `id`, or holds neither kind, is named
-//! once and its rows are left out.
+//! once and its rows are left out; so are the rows of a COPY of PostgreSQL, which are no SQL.
 
 mod row;
 mod skip;
@@ -26,6 +26,8 @@ use crate::salon::Kind;
 
 /// Longest word by which the beginning of a line, or the end of the rows, is known, and the byte behind it.
 const KEYWORD_BYTES_MAX: usize = 10;
+/// What the rows of a COPY end with.
+const COPY_END: &[u8] = b"\n\\.";
 
 /// Reads the rows of a dump.
 #[derive(Debug)]
@@ -49,6 +51,8 @@ enum State {
     Row(Rows, Scan),
     /// Up to the end of the statement.
     Rest,
+    /// Up to the end of the rows of a COPY.
+    Copied,
 }
 
 /// Tokens that begin with the rest of the input and have been read up to `at`.
@@ -98,6 +102,15 @@ impl Sql {
                 self.state = if over { State::Statements } else { State::Rest };
                 over
             }
+            State::Copied => {
+                let rest = window.rest();
+                let end = rest.windows(COPY_END.len()).position(|bytes| bytes == COPY_END);
+                let kept = if window.has_ended() { 0 } else { COPY_END.len() - 1 };
+                let skipped = end.map_or(rest.len().saturating_sub(kept), |end| end + COPY_END.len());
+                window.take(skipped);
+                self.state = if end.is_some() { State::Statements } else { State::Copied };
+                end.is_some()
+            }
         }
     }
 
@@ -116,8 +129,13 @@ impl Sql {
             }
             Some(Cut::At(last)) => {
                 if last.kind == TokenKind::Sign(b';') {
-                    if scan.tokens.first().is_some_and(|first| first.is(bytes, b"CREATE")) {
+                    let first = |word| scan.tokens.first().is_some_and(|first| first.is(bytes, word));
+                    if first(b"CREATE") {
                         self.tables.remember(&scan.tokens, bytes);
+                    } else if first(b"COPY") && scan.tokens.iter().any(|token| token.is(bytes, b"STDIN")) {
+                        let why = "the rows of a COPY are not read: let the dump be made of INSERTs";
+                        found.problem(Problem::new(place, "format-unknown", why));
+                        self.state = State::Copied;
                     }
                 } else {
                     let rows = self.tables.rows(&scan.tokens, bytes, self.kind);

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
-use maitred_connectors::salon::{LegacyBooking, Status};
+use maitred_connectors::salon::{Kind, LegacyBooking, Record, Status};
+use maitred_connectors::{Format, Reader, Writer};
 
 use super::diary::Diary;
 use super::people::{OPENED_MILLIS, People};
@@ -81,4 +82,27 @@ fn one_customer_is_enough() {
     assert_eq!(people.count_at(OPENED_MILLIS), 1);
     let bookings: Vec<_> = Diary::new(&people, 10).collect();
     assert!(bookings.iter().all(|booking| booking.customer_id == people.customer(0).id));
+}
+
+#[test]
+fn what_is_generated_is_read_alike_from_every_format() {
+    let (people, bookings) = generated(3);
+    let customers = (0..500).map(|number| Record::Customer(people.customer(number))).collect();
+    let bookings: Vec<_> = bookings.into_iter().map(Record::Booking).collect();
+    for (kind, records) in [(Kind::Customer, customers), (Kind::Booking, bookings)] {
+        for format in Format::ALL {
+            let mut writer = Writer::new(Vec::new(), format, kind, [7; 16]).expect("a vector takes all");
+            records.iter().for_each(|record| writer.write(record).expect("a vector takes all"));
+            let bytes = writer.finish().expect("a vector takes all");
+            let mut reader = Reader::new(format, None);
+            let mut read = Vec::new();
+            for piece in bytes.chunks(10_007) {
+                reader.push(piece);
+                read.extend(std::iter::from_fn(|| reader.next()).map(|item| item.expect("it is whole").1));
+            }
+            reader.end();
+            read.extend(std::iter::from_fn(|| reader.next()).map(|item| item.expect("it is whole").1));
+            assert!(read == records, "{format:?}: {} of {}", read.len(), records.len());
+        }
+    }
 }
