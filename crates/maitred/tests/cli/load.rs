@@ -1,5 +1,6 @@
 //! `load`, against a server that demands keys.
 
+use crate::generate::small;
 use crate::program::{Folder, Ran, Server, run, run_with};
 
 /// A load of a hundred requests with a key, on the tenant `demo`.
@@ -43,4 +44,28 @@ fn every_kind_of_load_does_what_it_should_with_a_key_and_nothing_without() {
         let ran = load(&url, key, &["--mix", "get", "--records", "500"]);
         assert!(ran.status == if key.is_empty() { 2 } else { 1 }, "{ran:?}");
     }
+}
+
+#[test]
+fn a_salon_that_was_imported_is_read_and_written_by_its_old_clients() {
+    let folder = Folder::new();
+    let out = small(&folder, "out", "1", "60", "1500");
+    let server = Server::start(&folder.path("data"), &[]);
+    let url = server.url();
+    let files = ["customers", "bookings"].map(|kind| format!("{out}/appa_{kind}.avro"));
+    run(&["import", &files[0], &files[1], "--tenant", "appa", "--url", &url]).succeeds();
+    let all = "/api/bookings?start=2023-01-01&end=2026-01-01";
+    let (status, body) = server.ask("GET", all, "X-Tenant: appa\r\n", "");
+    let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
+    assert_eq!((status, &body["count"]), (200, &serde_json::json!(1500)));
+    for booking in body["bookings"].as_array().expect("a list") {
+        assert_eq!(booking["customer"]["id"], booking["customerId"], "{booking}");
+    }
+    let load = ["load", "salon", "--tenant", "appa", "--url", &url, "--requests", "200"];
+    let ran = run(&[&load[..], &["--connections", "4", "--warm-up", "0", "--timeout", "60"]].concat()).succeeds();
+    for part in ["salon: reads of 7 days", "salon: writes", "salon: reads again of 7 days"] {
+        assert!(ran.stdout.contains(part), "{}", ran.stdout);
+    }
+    assert!(ran.stdout.contains("created: 200") && !ran.stdout.contains("FAILED"), "{}", ran.stdout);
+    run(&[&load[..3], &["nobody", "--url", &url]].concat()).fails(2, &[]);
 }
