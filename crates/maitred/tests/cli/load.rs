@@ -62,7 +62,8 @@ fn a_salon_that_was_imported_is_read_and_written_by_its_old_clients() {
         assert_eq!(booking["customer"]["id"], booking["customerId"], "{booking}");
     }
     let load = ["load", "salon", "--tenant", "appa", "--url", &url, "--requests", "200"];
-    let ran = run(&[&load[..], &["--connections", "4", "--warm-up", "0", "--timeout", "60"]].concat()).succeeds();
+    let ran =
+        run(&[&load[..], &["--connections", "4", "--warm-up", "0", "--timeout", "60"]].concat()).succeeds();
     for part in ["salon: reads of 7 days", "salon: writes", "salon: reads again of 7 days"] {
         assert!(ran.stdout.contains(part), "{}", ran.stdout);
     }

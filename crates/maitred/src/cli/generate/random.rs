@@ -28,7 +28,7 @@ impl Random {
 
     /// A number below `end`; 0 if that is 0. By multiplication, which no remainder biases.
     pub(super) fn below(&mut self, end: u64) -> u64 {
-        (u128::from(self.bits()) * u128::from(end) >> 64) as u64
+        ((u128::from(self.bits()) * u128::from(end)) >> 64) as u64
     }
 
     /// True so many times in a hundred.

@@ -116,7 +116,7 @@ fn time_zone(text: &str) -> Result<String, String> {
 /// Where an import goes.
 enum Target {
     /// Into a folder that no server uses.
-    Node(Node),
+    Node(Box<Node>),
     /// Into a running server.
     Server(Client),
 }
@@ -136,7 +136,7 @@ impl Import {
         // Before anything is written: a file that is not there, or is none of ours, should not leave half an import.
         let inputs = self.files.iter().map(|file| self.open(file)).collect::<Result<Vec<_>, _>>()?;
         let target = match self.place.place()? {
-            Place::Folder(dir) => Target::Node(open(&dir)?),
+            Place::Folder(dir) => Target::Node(Box::new(open(&dir)?)),
             Place::Server(client) => Target::Server(client),
         };
         let renamed = exported::Renamed { tenant: self.tenant.clone(), alias: self.alias };
