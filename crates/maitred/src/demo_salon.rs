@@ -30,7 +30,8 @@ const DAYS_AHEAD: i64 = 28;
 /// How many visits a day are tried to be booked.
 const VISITS_A_DAY: usize = 6;
 /// Name, minutes, processing gap, price in cents, whether it takes a chair.
-const SERVICES: [(&str, u32, Option<(u32, u32)>, i64, bool); 4] = [
+type ServiceRow = (&'static str, u32, Option<(u32, u32)>, i64, bool);
+const SERVICES: [ServiceRow; 4] = [
     ("Cut", 30, None, 3_500, false),
     ("Cut and style", 60, None, 5_900, true),
     ("Colour", 90, Some((30, 45)), 8_900, true),

@@ -17,7 +17,8 @@ pub(super) const JSON_UTF8: HeaderValue = HeaderValue::from_static("application/
 pub(crate) struct Answer {
     status: StatusCode,
     body: String,
-    headers: HeaderMap,
+    /// In a box, since most answers have none, and an answer is often the error of a result.
+    headers: Box<HeaderMap>,
 }
 
 /// What is wrong with one field.
@@ -34,7 +35,7 @@ pub(super) struct Issue {
 impl Answer {
     /// A JSON text.
     pub(super) fn ok(body: String) -> Self {
-        Answer { status: StatusCode::OK, body, headers: HeaderMap::new() }
+        Answer { status: StatusCode::OK, body, headers: Box::default() }
     }
 
     /// Input on which FAPI failed with a 500: ours is a 400 of the same shape.
@@ -64,7 +65,7 @@ impl Answer {
     }
 
     fn of(status: StatusCode, body: &Value) -> Self {
-        Answer { status, body: body.to_string(), headers: HeaderMap::new() }
+        Answer { status, body: body.to_string(), headers: Box::default() }
     }
 }
 
@@ -86,7 +87,7 @@ impl From<Problem> for Answer {
             let challenge = HeaderValue::from_static("Basic realm=\"maitred\", charset=\"UTF-8\"");
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
-        answer.headers = headers;
+        *answer.headers = headers;
         answer
     }
 }
@@ -101,7 +102,7 @@ impl IntoResponse for Answer {
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::from(self.body));
         *response.status_mut() = self.status;
-        *response.headers_mut() = self.headers;
+        *response.headers_mut() = *self.headers;
         response.headers_mut().insert(CONTENT_TYPE, JSON_UTF8);
         response
     }
