@@ -145,7 +145,8 @@ pub enum ImportsAnswerLine {
     request_body(content = String, content_type = "application/octet-stream", description = "The file as it is"),
     responses(
         (status = 200, description = "NDJSON; the last line has the type `done` or `stopped`", content_type = "application/x-ndjson", body = ImportsAnswerLine),
-        (status = 400, body = Problem), (status = 404, body = Problem), (status = 415, body = Problem),
+        (status = 400, body = Problem), (status = 404, body = Problem),
+        (status = 415, description = "The media type names none of the formats", body = Problem),
     )
 )]
 pub async fn imports(

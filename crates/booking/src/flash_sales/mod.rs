@@ -61,7 +61,7 @@ pub mod view;
 pub use command::{
     BUYER_LIMIT_MAX, Command, CreateProduct, CreateSale, DESCRIPTION_CHARS_MAX, FailOrder, HOLD_SECONDS_MAX,
     INVENTORY_MAX, NAME_CHARS_MAX, PlaceOrder, ProductPatch, QUANTITY_MAX, REASON_CHARS_MAX, ResetSale,
-    SalePatch, UpdateProduct, UpdateSale,
+    SalePatch, UpdateProduct, UpdateSale, validate_reset,
 };
 pub use fact::{Closed, Closing, Fact, Imported, Order, OrderStatus, Product, Sale};
 pub use reconciliation::{OrderCounts, Reconciliation, reconcile};

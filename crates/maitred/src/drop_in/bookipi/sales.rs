@@ -8,7 +8,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use maitred_booking::app::App;
-use maitred_booking::flash_sales::{ResetSale, Sale, SaleState, Versioned, view};
+use maitred_booking::flash_sales::{ResetSale, Sale, SaleState, Versioned, validate_reset, view};
 use maitred_booking::record::Kind;
 use maitred_core::{Class, Key, Read, Table, TenantNumber};
 use maitred_web::auth::PublicRoutes;
@@ -147,15 +147,19 @@ pub(super) async fn update(State(app): State<App>, request: Request) -> Result<R
     let bytes = body::read(request).await?;
     let fields = Fields::parse(headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes), &bytes)?;
     let (starts_at, ends_at, left) = check(&fields)?;
+    let mut reset = ResetSale { sale: SALE, starts_at, ends_at, left };
+    if !validate_reset(&reset).is_empty() {
+        // Before there is a tenant or a sale for it: what fails changes nothing.
+        return Err(Answer::error(StatusCode::BAD_REQUEST, NOT_UPDATED));
+    }
     let caller = app.caller(&headers)?;
     let tenant = tenant::of_write(&app, &headers).await?;
     caller.require(Permission::Owner, tenant, PublicRoutes::Closed)?;
     let who = (tenant, caller.actor);
-    let known = current(&app.engine().view(), tenant).map(|sale| sale.is.id);
-    if known.is_none() {
-        first_sale::announce(&app, who).await?;
+    match current(&app.engine().view(), tenant) {
+        Some(sale) => reset.sale = sale.is.id,
+        None => first_sale::announce(&app, who).await?,
     }
-    let reset = ResetSale { sale: known.unwrap_or(SALE), starts_at, ends_at, left };
     let sale = first_sale::set(&app, who, reset, attempt.identify(caller.actor, &bytes)).await?.is;
     let sent = |name| fields.get(name).unwrap_or(&Value::Null);
     let body = Updated {
