@@ -410,6 +410,30 @@ impl Bench {
     fn target(&mut self, name: String, measured: f64, met: bool) {
         self.results.targets.push(Target { name, measured, met });
     }
+
+    /// Holds the share of a case at its connections against what is wanted of it.
+    fn target_share(&mut self, comparison: &Comparison, min: f64) {
+        if let Some(share) = comparison.share() {
+            let Comparison { case, connections, .. } = comparison;
+            let name = format!("share of {case} at {connections} connections, at least {min}");
+            self.target(name, share, share >= min);
+        }
+    }
+
+    /// Holds the latencies of a case on time, in milliseconds, against what is wanted of p50, p95 and p99.
+    fn target_latencies(&mut self, comparison: &Comparison, [p50, p95, p99]: [Option<f64>; 3]) {
+        let Some(sample) = load::median(&comparison.server) else { return };
+        let Comparison { case, connections, .. } = comparison;
+        for (name, micros, max) in
+            [("p50", sample.p50, p50), ("p95", sample.p95, p95), ("p99", sample.p99, p99)]
+        {
+            if let Some(max) = max {
+                let millis = micros / 1000.0;
+                let name = format!("{name} of {case} at {connections} connections, ms, below {max}");
+                self.target(name, millis, millis < max);
+            }
+        }
+    }
 }
 
 /// Numbers that are spent when `requests` records were made in rounds of `round`.

@@ -18,6 +18,14 @@ const LATENCY_GROWTH_MAX: f64 = 1.1;
 /// The slowest of a hundred answers, in milliseconds, at the most connections.
 const P99_MILLIS_MAX: f64 = 500.0;
 
+/// Shares of the ceiling that are wanted.
+const BURST_SHARE_MIN: f64 = 0.45;
+const SUSTAINED_SHARE_MIN: f64 = 0.25;
+const READ_SHARE_MIN: f64 = 0.70;
+/// The connections at which a burst is to reach its share.
+const BURST_CONNECTIONS: u64 = 256;
+/// The slowest of a hundred upserts at half of a burst's rate, in milliseconds.
+const ON_TIME_P99_MILLIS_MAX: f64 = 10.0;
 /// After so long a sustained load's overlay is as large as it is going to be.
 const OVERLAY_SETTLED_SECONDS: usize = 10;
 
@@ -67,8 +75,8 @@ impl Part {
         match self {
             Part::Burst => burst(bench),
             Part::Sustained => sustained(bench),
-            Part::Reads => closed_loops(bench, self.name(), &["get", "at"]),
-            Part::Conflict => closed_loops(bench, self.name(), &["conflict"]),
+            Part::Reads => closed_loops(bench, self.name(), &["get", "at"], Some(READ_SHARE_MIN)),
+            Part::Conflict => closed_loops(bench, self.name(), &["conflict"], None),
             Part::Degradation => degradation(bench),
             Part::FlashSale => sales::measure(bench),
             Part::Recovery => recovery(bench),
@@ -82,6 +90,9 @@ fn burst(bench: &mut Bench) -> Result<(), BenchError> {
     for connections in bench.sizes.connections.clone() {
         let closed = Load { mix: "upsert", connections, extent, rate: None, keys: "uniform" };
         let comparison = bench.compare("burst", "upsert", &closed)?;
+        if connections == BURST_CONNECTIONS {
+            bench.target_share(&comparison, BURST_SHARE_MIN);
+        }
         fastest.push((closed, per_second(&comparison)));
     }
     for (closed, per_second) in fastest {
@@ -89,7 +100,9 @@ fn burst(bench: &mut Bench) -> Result<(), BenchError> {
         // Longer than a burst: what happens behind the answers now and then is to be in it. Behind the bursts, since
         // it makes many more records than they do.
         let extent = Extent::Seconds(bench.sizes.on_time_seconds);
-        bench.compare("burst", "upsert at half the rate", &Load { rate, extent, ..closed })?;
+        let on_time = Load { rate, extent, ..closed };
+        let comparison = bench.compare("burst", "upsert at half the rate", &on_time)?;
+        bench.target_latencies(&comparison, [None, None, Some(ON_TIME_P99_MILLIS_MAX)]);
     }
     Ok(())
 }
@@ -115,16 +128,26 @@ fn sustained(bench: &mut Bench) -> Result<(), BenchError> {
         }
         let case = format!("upsert, {keys}");
         let comparison = Comparison { part: "sustained", case, connections, rate: None, ceiling, server };
+        bench.target_share(&comparison, SUSTAINED_SHARE_MIN);
         bench.results.comparisons.push(comparison);
     }
     Ok(())
 }
 
-fn closed_loops(bench: &mut Bench, part: &'static str, mixes: &[&'static str]) -> Result<(), BenchError> {
+fn closed_loops(
+    bench: &mut Bench,
+    part: &'static str,
+    mixes: &[&'static str],
+    share_min: Option<f64>,
+) -> Result<(), BenchError> {
     let extent = Extent::Seconds(bench.sizes.seconds);
     for mix in mixes {
         for connections in bench.sizes.connections.clone() {
-            bench.compare(part, mix, &Load { mix, connections, extent, rate: None, keys: "uniform" })?;
+            let load = Load { mix, connections, extent, rate: None, keys: "uniform" };
+            let comparison = bench.compare(part, mix, &load)?;
+            if let Some(min) = share_min {
+                bench.target_share(&comparison, min);
+            }
         }
     }
     Ok(())

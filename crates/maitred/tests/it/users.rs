@@ -1,9 +1,15 @@
 //! Accounts: register, log in, change the password, leave; and what of it a stranger can see.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use maitred_booking::tenants::Role;
 use serde_json::{Value, json};
 
 use crate::client::{Answer, Request};
+use crate::clock::Ahead;
 use crate::server::Server;
 
 const USERS: &str = "/v1/tenants/default/users";
@@ -241,6 +247,91 @@ fn nobody_sees_another_users_account() {
     assert_eq!(absent.refusal(), (404, "user-not-found".to_owned()), "of another tenant");
     let customer = server.tenant_key("salon", Role::Customer);
     assert_eq!(ask(format!("{users}/me"), &customer).refusal(), (403, "forbidden".to_owned()));
+}
+
+#[test]
+fn nobody_touches_another_users_order() {
+    let server = Server::with_keys();
+    let salon = "/v1/tenants/salon";
+    server.patch(salon, &json!({"public": true})).send().ok(200);
+    let make = |path: &str, body: Value| server.post(format!("{salon}/{path}")).json(&body).send().ok(201);
+    let product = make(
+        "products",
+        json!({"name": "Headphones", "price": {"amount": 1, "currency": "EUR"}, "inventory": 5}),
+    );
+    let sale = make(
+        "sales",
+        json!({
+            "product_id": product["id"], "quantity": 5, "hold_seconds": 600,
+            "starts_at": "2020-01-01T00:00:00Z", "ends_at": "3020-01-01T00:00:00Z",
+        }),
+    );
+    let [a, b] = ["a@example.com", "b@example.com"].map(|email| {
+        token(&server.anonymous("POST", format!("{salon}/users")).json(&input(email)).send().ok(201))
+    });
+    let ask =
+        |token: &str, method, rest: &str| server.anonymous(method, format!("{salon}/{rest}")).key(token);
+    let orders = format!("sales/{}/orders", sale["id"].as_str().expect("an id"));
+    let [own, other] = [&a, &b].map(|token| ask(token, "POST", &orders).json(&json!({})).send().ok(201));
+    let id = |order: &Value| order["id"].as_str().expect("an id").to_owned();
+
+    for (method, what, code) in
+        [("GET", "", "not-found"), ("GET", "/versions", "not-found"), ("POST", "/cancel", "order-not-found")]
+    {
+        let theirs = ask(&a, method, &format!("orders/{}{what}", id(&other))).send();
+        assert_eq!(theirs.refusal(), (404, code.to_owned()), "{method} {what}");
+        ask(&a, method, &format!("orders/{}{what}", id(&own))).send().ok(200);
+    }
+    let listed = ask(&a, "GET", "orders").send().ok(200);
+    let listed: Vec<_> = listed["items"].as_array().expect("items").iter().map(&id).collect();
+    assert_eq!(listed, [id(&own)]);
+    let of_other = format!("orders?buyer_id={}", other["buyer_id"].as_str().expect("an id"));
+    assert_eq!(ask(&a, "GET", &of_other).send().refusal(), (403, "forbidden".to_owned()));
+    let for_other = ask(&a, "POST", &orders).json(&json!({"buyer_id": other["buyer_id"]}));
+    assert_eq!(for_other.send().refusal(), (403, "forbidden".to_owned()));
+}
+
+#[test]
+fn no_token_is_believed_but_one_of_ours_that_is_valid() {
+    let clock = Arc::new(Ahead::default());
+    let server = Server::with_keys_by(clock.clone());
+    server.patch("/v1/tenants/salon", &json!({"public": true})).send().ok(200);
+    let user =
+        server.anonymous("POST", "/v1/tenants/salon/users").json(&input("a@example.com")).send().ok(201);
+    let token = token(&user);
+    let ask = |token: &str| {
+        let answer = server.anonymous("GET", "/v1/tenants/salon/users/me").key(token).send();
+        (answer.status, answer.text().contains("a@example.com"))
+    };
+    assert_eq!(ask(&token), (200, true));
+
+    let [header, claims, signature] = token.split('.').collect::<Vec<_>>()[..] else { panic!("{token}") };
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(claims).expect("base64")).expect("text");
+    let another_email = URL_SAFE_NO_PAD.encode(text.replace("a@example.com", "b@example.com"));
+    let later = URL_SAFE_NO_PAD.encode(text.replace("\"exp\":1", "\"exp\":2"));
+    assert!(another_email != claims && later != claims, "{text}");
+    let of = |header: &str| URL_SAFE_NO_PAD.encode(header);
+    let (none, other) = (of(r#"{"alg":"none","typ":"JWT"}"#), of(r#"{"alg":"HS512","typ":"JWT"}"#));
+    let mut turned = signature.to_owned();
+    turned.replace_range(..1, if signature.starts_with('A') { "B" } else { "A" });
+    for bad in [
+        "garbage".to_owned(),
+        "a.b.c".to_owned(),
+        format!("{header}.{claims}."),
+        format!("{header}.{claims}.{turned}"),
+        format!("{header}.{another_email}.{signature}"),
+        format!("{header}.{later}.{signature}"),
+        format!("{none}.{claims}."),
+        format!("{none}.{claims}.{signature}"),
+        format!("{other}.{claims}.{signature}"),
+    ] {
+        assert_eq!(ask(&bad), (401, false), "{bad}");
+    }
+    let day = 24 * 3_600;
+    clock.seconds.store(day - 10, Ordering::Relaxed);
+    assert_eq!(ask(&token), (200, true), "its last seconds");
+    clock.seconds.store(day + 1, Ordering::Relaxed);
+    assert_eq!(ask(&token), (401, false), "it is over");
 }
 
 #[test]

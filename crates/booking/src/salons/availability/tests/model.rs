@@ -16,8 +16,9 @@ const CASES: u32 = 2_000;
 
 const MINUTE: i64 = 60_000_000;
 const DAY: i64 = 1_440;
-/// How many days the model sees before and behind the question's.
-const AROUND: i64 = 4;
+/// How many days the model sees before and behind the question: a visit may reach into the day after, and beyond a day
+/// that the zone leaves out.
+const AROUND: i64 = 5;
 
 /// Every minute from some days before the question to some days behind it, by number.
 struct Minutes {
