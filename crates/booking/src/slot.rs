@@ -46,6 +46,11 @@ impl Interval {
     pub const fn at(at: Timestamp) -> Self {
         Interval::new(at, after(at))
     }
+
+    /// The instant, of an interval that has only one.
+    fn instant(self) -> Option<Timestamp> {
+        self.from.filter(|from| self.to == Some(after(*from)))
+    }
 }
 
 /// A claim of a record on a resource's time.
@@ -144,6 +149,10 @@ pub fn standing(
 ) -> Standing {
     let slots = slots(tenant, resource);
     let start_min = behind.map_or(Timestamp::from_micros(i64::MIN), after);
+    if let (Some(at), None) = (interval.instant(), as_of) {
+        let claim = covering(view, &slots, at).filter(|claim| claim.starts_at >= start_min);
+        return Standing { claims: claim.into_iter().collect(), through: None, visits: 1 };
+    }
     let from = interval.from.map_or(start_min, |from| first_start(view, &slots, from).max(start_min));
     let to = interval.to.map_or(slots.end(), |to| slots.time(to));
     let mut gathered = Gathered { claims: Vec::new(), claims_max, visits: 0, last: None, through: None };
@@ -285,10 +294,15 @@ impl Gathered {
     }
 }
 
-/// Where claims that overlap an interval from `from` on begin: at the one that reaches into it, if any.
+/// The claim that covers an instant: only the last one to start by then can.
+fn covering(view: &dyn Read, slots: &Key, at: Timestamp) -> Option<Claim> {
+    let (key, value) = view.last(slots, &slots.time(after(at)))?;
+    Some(Claim::read(key, value)).filter(|claim| claim.ends_at > at)
+}
+
+/// Where claims that overlap an interval from `from` on begin: at the one that covers its first instant, if any.
 fn first_start(view: &dyn Read, slots: &Key, from: Timestamp) -> Timestamp {
-    let reaching = view.last(slots, &slots.time(from)).map(|(key, value)| Claim::read(key, value));
-    reaching.filter(|claim| claim.ends_at > from).map_or(from, |claim| claim.starts_at)
+    covering(view, slots, from).map_or(from, |claim| claim.starts_at)
 }
 
 fn value(claim: &Claim, position: ChangeId) -> [u8; 37] {
@@ -433,7 +447,12 @@ mod tests {
         #[test]
         fn every_past_comes_back_in_parts_of_any_size(
             moves in proptest::collection::vec((0_u128..4, 0_i64..12, 1_i64..4), 1..60),
-            (from, to) in (proptest::option::of(0_i64..8), proptest::option::of(8_i64..16)),
+            interval in prop_oneof![
+                (proptest::option::of(0_i64..8), proptest::option::of(8_i64..16))
+                    .prop_map(|(from, to)| Interval { from: from.map(at), to: to.map(at) }),
+                (0_i64..16).prop_map(|hour| Interval::at(at(hour))),
+                (0_i64..16).prop_map(|hour| Interval::at(before(at(hour), 1))),
+            ],
             claims_max in 1_usize..4,
         ) {
             let mut view = MemoryView::default();
@@ -457,7 +476,6 @@ mod tests {
                 put(&mut view, OWNER.tenant, &new);
                 model.push((new, None));
             }
-            let interval = Interval { from: from.map(at), to: to.map(at) };
             for as_of in (0..=moves.len() as Seq).map(Some).chain([None]) {
                 let seq = as_of.unwrap_or(Seq::MAX - 1);
                 let stood = |(claim, ended): &&(Claim, Option<Seq>)| {

@@ -179,7 +179,7 @@ pub fn scan(
             resource = claimed;
         }
         let standing = slot::standing(view, tenant, resource, query.interval, query.as_of, behind, CHUNK);
-        let name = resource_name(view, tenant, resource);
+        let name = query.resource.unwrap_or_else(|| resource_name(view, tenant, resource));
         for claim in standing.claims.iter().filter(|claim| claim.kind == Kind::Appointment) {
             let version = record::as_of(view, claim.owner(tenant), query.as_of);
             let version = version.expect("a claim has its record");
