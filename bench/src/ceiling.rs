@@ -55,6 +55,15 @@ const ORDER: &str = concat!(
     r#""payment_reference":null,"version":1,"placed_at":"2026-01-01T00:00:00.000Z","#,
     r#""updated_at":"2026-01-01T00:00:00.000Z"}"#
 );
+const BOOKING: &str = concat!(
+    r#"{"id":"01a1fdfc-4649-74d4-9be1-4173b2d98c66","customer_id":"01a1fdfc-4638-7fd8-976d-10fed72c09f2","#,
+    r#""status":"confirmed","starts_at":"2026-01-01T09:00:00.000Z","ends_at":"2026-01-01T09:15:00.000Z","#,
+    r#""items":[{"service_id":"01a1fdfc-4638-7fd8-976d-10fed72c0901","name":"Cut","#,
+    r#""employee_id":"01a1fdfc-4638-7fd8-976d-10fed72c0902","resource_id":null,"#,
+    r#""starts_at":"2026-01-01T09:00:00.000Z","ends_at":"2026-01-01T09:15:00.000Z","#,
+    r#""price":{"amount":2500,"currency":"EUR"}}],"hold_expires_at":null,"forced":false,"notes":null,"#,
+    r#""version":1,"created_at":"2026-01-01T00:00:00.000Z","updated_at":"2026-01-01T00:00:00.000Z"}"#
+);
 const SOLD_OUT: &str = concat!(
     r#"{"type":"/docs/errors/sold-out","title":"Sold out","status":409,"detail":"Nothing is left of this sale.","#,
     r#""instance":"01a1fdfc-4657-71f7-9c67-208b41802863","code":"sold-out"}"#
@@ -106,6 +115,7 @@ fn router() -> Router {
         .route("/api/appointments", post(sesami))
         .route("/v1/tenants/{tenant}/sales/{id}/orders", post(buy))
         .route("/v1/tenants/{tenant}/users/me", get(me))
+        .route("/v1/tenants/{tenant}/bookings", post(book))
         .route("/health/ready", get(ready))
         .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX))
 }
@@ -239,6 +249,45 @@ async fn buy(Path((_tenant, sale)): Path<(String, String)>, body: Bytes) -> Resp
                 request_id,
             ];
             (StatusCode::CREATED, headers, ORDER).into_response()
+        }
+        Err(error) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "read for its cost, as the server reads it, and then dropped")]
+struct BookingInput<'a> {
+    #[serde(borrow)]
+    customer_id: Cow<'a, str>,
+    #[serde(borrow)]
+    starts_at: Cow<'a, str>,
+    #[serde(borrow)]
+    items: Vec<BookingItemInput<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "read for its cost, as the server reads it, and then dropped")]
+struct BookingItemInput<'a> {
+    #[serde(borrow)]
+    service_id: Cow<'a, str>,
+    #[serde(borrow)]
+    employee_id: Cow<'a, str>,
+}
+
+async fn book(_path: Path<String>, body: Bytes) -> Response {
+    match serde_json::from_slice::<BookingInput<'_>>(&body) {
+        Ok(_) => {
+            let path = "/v1/tenants/default/bookings/01a1fdfc-4649-74d4-9be1-4173b2d98c66";
+            let headers = [
+                (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+                (POSITION, HeaderValue::from_static("0.1000000")),
+                (header::ETAG, HeaderValue::from_static("\"v1\"")),
+                (header::LOCATION, HeaderValue::from_static(path)),
+                (REQUEST_ID, HeaderValue::from_static("01a1fdfc-4657-71f7-9c67-208b41802863")),
+            ];
+            (StatusCode::CREATED, headers, BOOKING).into_response()
         }
         Err(error) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
     }

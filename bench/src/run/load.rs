@@ -56,6 +56,14 @@ struct Report {
     problems: Vec<String>,
 }
 
+/// What the load tester prints: of some loads a report for each of their parts.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Reports {
+    One(Report),
+    Parts(Vec<Report>),
+}
+
 #[derive(Debug, Deserialize)]
 struct Latency {
     p50: f64,
@@ -67,7 +75,7 @@ struct Latency {
 
 impl LoadTester {
     /// Runs `maitred load` with `arguments` to its end, and waits as `aftermath` says before the server's counters
-    /// are read again.
+    /// are read again. Of a load of several parts the rate and the latencies are those of the first.
     ///
     /// # Errors
     /// The run could not be made, or did not pass: a benchmark of wrong answers measures nothing.
@@ -91,14 +99,22 @@ impl LoadTester {
             server.rest()?;
         }
         let after = server.reading()?;
-        let report: Report = serde_json::from_slice(&output.stdout).map_err(|error| {
+        let reports: Reports = serde_json::from_slice(&output.stdout).map_err(|error| {
             let said = String::from_utf8_lossy(&output.stderr);
             BenchError(format!("load {}: no report ({error}): {}", arguments.join(" "), said.trim()))
         })?;
-        if !report.problems.is_empty() {
-            return Err(BenchError(format!("load {}: {}", arguments.join(" "), report.problems.join("; "))));
+        let reports = match reports {
+            Reports::One(report) => vec![report],
+            Reports::Parts(parts) => parts,
+        };
+        let problems: Vec<&str> =
+            reports.iter().flat_map(|report| &report.problems).map(String::as_str).collect();
+        if !problems.is_empty() {
+            return Err(BenchError(format!("load {}: {}", arguments.join(" "), problems.join("; "))));
         }
-        let requests = (report.requests + report.requests_warm_up) as f64;
+        let requests =
+            reports.iter().map(|report| report.requests + report.requests_warm_up).sum::<u64>() as f64;
+        let report = reports.first().ok_or_else(|| BenchError("a load of no parts".to_owned()))?;
         Ok(Sample {
             per_second: report.requests_per_second,
             p50: report.latency.p50,

@@ -5,11 +5,13 @@
 //! [`parts`].
 
 mod backlog;
+mod client;
 mod load;
 mod parts;
 mod process;
 mod results;
 mod sales;
+mod salons;
 mod server;
 mod storm;
 
@@ -20,6 +22,7 @@ use self::load::{Aftermath, LoadTester, Sample};
 pub(crate) use self::parts::Part;
 use self::results::{Comparison, Figure, Results, Target};
 use self::sales::SaleSizes;
+use self::salons::SalonSizes;
 use self::server::Server;
 
 /// Why something could not be measured.
@@ -89,6 +92,7 @@ pub(crate) struct Sizes {
     /// Arrivals a second at which latencies are to be alike.
     degradation_rate: u64,
     sales: SaleSizes,
+    salons: SalonSizes,
     rounds: usize,
 }
 
@@ -112,6 +116,7 @@ impl Sizes {
                 refusal_rate: 10_000,
                 refusal_seconds: 60,
             },
+            salons: SalonSizes { bookings: None, seconds: 10, booked: 20_000, days: 366, salons: 1000 },
             rounds: 3,
         }
     }
@@ -135,6 +140,7 @@ impl Sizes {
                 refusal_rate: 1_000,
                 refusal_seconds: 2,
             },
+            salons: SalonSizes { bookings: Some(20_000), seconds: 1, booked: 500, days: 30, salons: 10 },
             rounds: 1,
         }
     }
@@ -231,6 +237,11 @@ impl Run {
                 "flash sale: {} buyers with an account each, whose tokens are verified; {} purchases in a rush that \
                  accepts them all; the books are looked into behind each run, which its CPU time includes",
                 sizes.sales.users, sizes.sales.purchases
+            ),
+            format!(
+                "salons: weeks of 1.5 million bookings of 9,000 customers, and of two smaller salons beside them; {} \
+                 bookings a round",
+                sizes.salons.booked
             ),
             format!("{cores} cores, shared by server and load tester; keep-alive, no pipelining"),
             "share: requests/s as a share of the yardstick's, the same HTTP stack with no work behind it"

@@ -9,7 +9,7 @@ use super::backlog::{self, Backlog};
 use super::load::{Aftermath, median};
 use super::results::Comparison;
 use super::server::Server;
-use super::{Bench, BenchError, Extent, Load, sales};
+use super::{Bench, BenchError, Extent, Load, sales, salons};
 
 /// A share at many connections is at least so much of that at few.
 const SHARE_KEPT_MIN: f64 = 0.9;
@@ -44,18 +44,21 @@ pub(crate) enum Part {
     Degradation,
     /// Purchases, refused and accepted, in a rush and on time, alone and beside a login storm
     FlashSale,
+    /// Salons: imported, read by the week, asked for what can be booked, booked, and a thousand of them at once
+    Salons,
     /// Start after a kill, and bytes per upsert on disk
     Recovery,
 }
 
 impl Part {
-    pub(crate) const ALL: [Part; 7] = [
+    pub(crate) const ALL: [Part; 8] = [
         Part::Burst,
         Part::Sustained,
         Part::Reads,
         Part::Conflict,
         Part::Degradation,
         Part::FlashSale,
+        Part::Salons,
         Part::Recovery,
     ];
 
@@ -67,6 +70,7 @@ impl Part {
             Part::Conflict => "conflict",
             Part::Degradation => "degradation",
             Part::FlashSale => "flash-sale",
+            Part::Salons => "salons",
             Part::Recovery => "recovery",
         }
     }
@@ -79,6 +83,7 @@ impl Part {
             Part::Conflict => closed_loops(bench, self.name(), &["conflict"], None),
             Part::Degradation => degradation(bench),
             Part::FlashSale => sales::measure(bench),
+            Part::Salons => salons::measure(bench),
             Part::Recovery => recovery(bench),
         }
     }
