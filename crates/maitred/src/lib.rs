@@ -22,6 +22,7 @@ pub mod imports_http;
 pub mod metrics;
 pub mod open_files;
 pub mod openapi;
+pub mod projection;
 pub mod router;
 pub mod scrubber;
 pub mod serve;

@@ -15,6 +15,7 @@ pub mod openapi;
 mod out;
 mod place;
 mod progress;
+pub mod project;
 pub mod serve;
 
 use std::process::ExitCode;
@@ -39,6 +40,8 @@ enum Command {
     Export(export::Export),
     /// Take lines of an export over
     Import(import::Import),
+    /// Keep tables in PostgreSQL up with a running server, for people with SQL tools
+    Project(Box<project::Project>),
     /// Make test data
     #[command(subcommand)]
     Generate(generate::Generate),
@@ -64,6 +67,7 @@ pub fn run() -> ExitCode {
         Command::Check(check) => check.run(),
         Command::Export(export) => export.run(),
         Command::Import(import) => import.run(),
+        Command::Project(project) => project.run(),
         Command::Generate(generate) => generate.run(),
         Command::Keys(keys) => keys.run(),
         Command::Clock(clock) => clock.run(),

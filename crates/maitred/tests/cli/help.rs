@@ -20,6 +20,7 @@ fn every_command_has_examples_in_its_help() {
         &["load", "flash-sale"],
         &["load", "salon"],
         &["generate", "salon"],
+        &["project"],
         &["completions"],
     ] {
         let help = run(&[command, &["--help"]].concat()).succeeds().stdout;
