@@ -3,7 +3,7 @@
 //!
 //! Two runs of a seed are byte-equal. A failure prints its seed; `just sim-seed SEED` runs it again.
 //!
-//! [`side_effects`] is a smaller world, in which timers and consumers run.
+//! [`side_effects`] is a smaller world, of timers and consumers whose work fails.
 //!
 //! Next: [`world`] for what happens, [`model`] for what should have, [`disk`] for what may go wrong.
 
@@ -16,6 +16,7 @@ pub mod random;
 pub mod report;
 pub mod sabotage;
 pub mod sales;
+pub mod salons;
 pub mod side_effects;
 pub mod users;
 pub mod world;

@@ -20,6 +20,8 @@ pub struct LogFaults {
     pub rival_first: Option<bool>,
     /// Appends are answered one late: what was answered last is not in the log yet. No honest log does this.
     pub answers_early: bool,
+    /// The process is killed behind the next append that happens: nobody is told of it.
+    pub killed: bool,
     late: Option<Sealed>,
 }
 
@@ -43,7 +45,9 @@ pub struct SimLog {
 impl SimLog {
     /// Puts `faults` before `inner`.
     pub fn new(inner: FileLog<SimDisk>, faults: SharedFaults) -> Self {
-        faults.lock().late = None;
+        let mut state = faults.lock();
+        (state.late, state.killed) = (None, false);
+        drop(state);
         SimLog { inner, faults }
     }
 }
@@ -70,7 +74,13 @@ impl Log for SimLog {
         let unknown = faults.unknown.take();
         drop(faults);
         match unknown {
-            None => self.inner.append_if(expected, batch),
+            None => {
+                let appended = self.inner.append_if(expected, batch)?;
+                if appended == Appended::Committed && std::mem::take(&mut self.faults.lock().killed) {
+                    return Err(LogError::Broken("the process was killed (simulated)".into()));
+                }
+                Ok(appended)
+            }
             Some(happens) => {
                 if happens {
                     self.inner.append_if(expected, batch)?;

@@ -1,16 +1,17 @@
 //! What should have happened: appointments and idempotency keys by the plainest means, without facts,
-//! views or logs. Accounts are in [`crate::users`], sales in [`crate::sales`].
+//! views or logs. Accounts are in [`crate::users`], sales in [`crate::sales`], salons in [`crate::salons`].
 
 use std::collections::BTreeMap;
 
 use maitred_booking::accounts;
 use maitred_booking::appointments::{self, Appointment, rules::Effect};
-use maitred_booking::flash_sales;
+use maitred_booking::{batches, flash_sales, salons as product};
 use maitred_core::{Rejection, Seq, TenantNumber, Timestamp};
 use maitred_engine::apply::IDEMPOTENCY_MICROS;
 
 use crate::operation::{Asked, Operation};
 use crate::sales::{self, Sales};
+use crate::salons::{self, Salons};
 use crate::users::{self, Users};
 
 /// What became of an operation, as far as the model can tell.
@@ -22,6 +23,10 @@ pub enum Verdict {
     Account(accounts::Effect, u64),
     /// A command on a flash sale was accepted with this effect.
     Sale(flash_sales::Effect),
+    /// A command on a salon was accepted with this effect.
+    Salon(product::Effect),
+    /// A request of many commands has begun.
+    Begun,
     /// It was refused with this code.
     Refused(String),
 }
@@ -53,13 +58,15 @@ struct Remembered {
     verdict: Verdict,
 }
 
-/// All tenants' appointments and accounts, with all their versions, and their sales.
+/// All tenants' appointments and accounts, with all their versions, their sales and their salons.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Model {
     /// Accounts.
     pub users: Users,
     /// Products, sales and orders.
     pub sales: Sales,
+    /// Salons, and what is booked there.
+    pub salons: Salons,
     appointments: BTreeMap<(TenantNumber, String), Vec<ModelVersion>>,
     remembered: BTreeMap<(TenantNumber, u128), Remembered>,
 }
@@ -92,11 +99,20 @@ impl Model {
                 Ok(effect) => Verdict::Sale(effect),
                 Err(code) => Verdict::Refused(code.into()),
             },
+            Asked::Salon(command) => match self.salons.carry_out(operation.tenant, command, timestamp) {
+                Ok(effect) => Verdict::Salon(effect),
+                Err(code) => Verdict::Refused(code.into()),
+            },
+            Asked::Batch(batches::Command::Begin) => Verdict::Begun,
         };
         let sticks = match &verdict {
-            Verdict::Accepted(..) | Verdict::Account(..) | Verdict::Sale(_) => true,
+            Verdict::Accepted(..)
+            | Verdict::Account(..)
+            | Verdict::Sale(_)
+            | Verdict::Salon(_)
+            | Verdict::Begun => true,
             Verdict::Refused(code) => {
-                let conflicts = users::CONFLICTS.iter().chain(&sales::CONFLICTS);
+                let conflicts = users::CONFLICTS.iter().chain(&sales::CONFLICTS).chain(&salons::CONFLICTS);
                 code == "time-range-unavailable" || conflicts.into_iter().any(|known| known == code)
             }
         };
@@ -239,6 +255,8 @@ impl Verdict {
                 Verdict::Account(outcome.effect, outcome.account.version)
             }
             Ok(maitred_booking::Outcome::FlashSales(outcome)) => Verdict::Sale(sales::effect(outcome)),
+            Ok(maitred_booking::Outcome::Salons(outcome)) => Verdict::Salon(salons::effect(outcome)),
+            Ok(maitred_booking::Outcome::Batches(_)) => Verdict::Begun,
             Ok(other) => panic!("an operation is answered with {other:?}"),
             Err(rejection) => Verdict::Refused(rejection.code.to_string()),
         }

@@ -1,13 +1,13 @@
 //! What the simulated clients ask for: few records, few resources and a short day, so that everything
 //! gets in everything's way.
 
-use maitred_booking::{Command, accounts, appointments, flash_sales, timer};
-use maitred_core::{Read, TenantNumber, Timestamp};
+use maitred_booking::{Command, accounts, appointments, batches, flash_sales, salons};
+use maitred_core::{TenantNumber, Timestamp};
 use maitred_engine::batch::Idempotency;
 
+use crate::model::Model;
 use crate::random::Random;
-use crate::sales::Sales;
-use crate::users::Users;
+use crate::salons::Salons;
 
 /// The tenants of a world, which it creates first.
 pub const TENANTS: u32 = 2;
@@ -15,6 +15,8 @@ pub const TENANTS: u32 = 2;
 const IDS: u64 = 14;
 /// How many resources it has.
 const RESOURCES: u64 = 2;
+/// The most records of an import.
+const IMPORT_MAX: u64 = 6;
 /// When the simulated day begins.
 const DAY: i64 = 1_790_000_000_000;
 const HOUR: i64 = 3_600_000;
@@ -39,29 +41,40 @@ pub enum Asked {
     Account(accounts::Command),
     /// On a flash sale.
     Sale(flash_sales::Command),
+    /// On a salon.
+    Salon(salons::Command),
+    /// To begin a request of many commands.
+    Batch(batches::Command),
 }
 
 impl Operation {
-    /// Any operation. `now` counts up with the world, so that later updates tend to be newer; `users` are those who
-    /// have accounts, `sales` is what there is to be bought.
-    pub fn any(random: &mut Random, now: u64, users: &Users, sales: &Sales) -> Self {
-        let tenant = TenantNumber(1 + random.below(u64::from(TENANTS)) as u32);
-        let command = if random.chance(1, 6) {
-            Asked::Account(users.any_command(random, tenant))
-        } else if random.chance(2, 5) {
-            Asked::Sale(sales.any_command(random, tenant))
-        } else {
-            Asked::Appointment(Self::any_of_an_appointment(random, now))
+    /// Any operation at about `now`. `step` counts up with the world, so that later updates tend to be newer; `model` is
+    /// what there is.
+    pub fn any(random: &mut Random, step: u64, model: &Model, now: Timestamp) -> Self {
+        let tenant = Self::any_tenant(random);
+        let command = match random.below(30) {
+            0..4 => Asked::Account(model.users.any_command(random, tenant)),
+            4..13 => Asked::Sale(model.sales.any_command(random, tenant, &model.users)),
+            13..23 => Asked::Salon(model.salons.any_command(random, tenant, now)),
+            _ => Asked::Appointment(Self::any_of_an_appointment(random, step)),
         };
         Operation { tenant, idempotency: Self::any_key(random), command }
     }
 
-    /// What a timer asks for, if one is due.
-    pub fn due(random: &mut Random, view: &dyn Read, now: Timestamp) -> Option<Self> {
-        let due = timer::due(view, now, 4);
-        let (tenant, command) = due.get(random.below(4) as usize)?.clone();
-        let Command::FlashSales(command) = command else { return None };
-        Some(Operation { tenant, idempotency: None, command: Asked::Sale(command) })
+    /// The commands of one import, under keys of their own: it can be sent again as a whole.
+    pub fn any_import(random: &mut Random, now: Timestamp) -> Vec<Self> {
+        let tenant = Self::any_tenant(random);
+        let items = (0..random.between(2, IMPORT_MAX)).map(|_| Asked::Salon(Salons::any_import(random, now)));
+        let commands: Vec<Asked> = [Asked::Batch(batches::Command::Begin)].into_iter().chain(items).collect();
+        let mut operation = |command| {
+            let key = u128::from(random.bits()) << 64 | u128::from(random.bits());
+            Operation { tenant, idempotency: Some(Idempotency { key, fingerprint: 0 }), command }
+        };
+        commands.into_iter().map(&mut operation).collect()
+    }
+
+    fn any_tenant(random: &mut Random) -> TenantNumber {
+        TenantNumber(1 + random.below(u64::from(TENANTS)) as u32)
     }
 
     /// Any appointment's id.
@@ -108,6 +121,8 @@ impl Operation {
             Asked::Appointment(command) => command.clone().into(),
             Asked::Account(command) => command.clone().into(),
             Asked::Sale(command) => command.clone().into(),
+            Asked::Salon(command) => command.clone().into(),
+            Asked::Batch(command) => (*command).into(),
         }
     }
 }

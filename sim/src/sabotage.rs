@@ -1,8 +1,14 @@
 //! Rules and `apply` as they are, or broken on purpose: the checkers must catch each of these.
 
-use maitred_booking::{Booking, Command, Fact, Outcome, appointments, flash_sales};
+use maitred_booking::flash_sales::processing::OrderProcessing;
+use maitred_booking::salons::command::Advance;
+use maitred_booking::{Booking, Command, Fact, Outcome, appointments, flash_sales, salons};
 use maitred_core::view::{Entry, Visit};
-use maitred_core::{At, Context, Decision, Domain, Read, Rejection, Table, Timestamp, Write};
+use maitred_core::{
+    At, ChangeId, Context, Decision, Domain, Read, Rejection, Table, TenantNumber, Timestamp, Write,
+};
+use maitred_engine::consumers::{Bookkeeping, Consumer, DeadLetter};
+use maitred_engine::timers::Timed;
 
 /// A way to break the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,19 +28,65 @@ pub enum Sabotage {
     VersionKeyWithoutOrdinal,
     /// A purchase leaves the counts of its sale as they were.
     PurchaseWithoutCount,
+    /// A booking claims the first minute of its time alone.
+    ClaimCutShort,
+    /// A hold can be confirmed for a while when it is over.
+    LateConfirmation,
+    /// What is offered is calculated for a later instant than that of the question.
+    OffersAhead,
+    /// The holds of bookings that are over are never settled.
+    ForgetsBookings,
+    /// An order that is completed already is completed again.
+    CompletesAgain,
+    /// The consumer's cursor is kept ahead of what it has done.
+    CursorAhead,
+    /// The consumer cannot deal with every fourth order.
+    ConsumerFails,
+    /// Every third superseded version is thrown away.
+    TrimsVersions,
 }
 
 impl Sabotage {
     /// All that break something.
-    pub const ALL: [Sabotage; 6] = [
+    pub const ALL: [Sabotage; 14] = [
         Sabotage::NoSync,
         Sabotage::NoDirSync,
         Sabotage::AnswersEarly,
         Sabotage::NoStalenessCheck,
         Sabotage::VersionKeyWithoutOrdinal,
         Sabotage::PurchaseWithoutCount,
+        Sabotage::ClaimCutShort,
+        Sabotage::LateConfirmation,
+        Sabotage::OffersAhead,
+        Sabotage::ForgetsBookings,
+        Sabotage::CompletesAgain,
+        Sabotage::CursorAhead,
+        Sabotage::ConsumerFails,
+        Sabotage::TrimsVersions,
     ];
+
+    /// What the checker that is meant to notice says, in one of the seeds.
+    pub const fn caught_as(self) -> &'static str {
+        match self {
+            Sabotage::None => "nothing",
+            Sabotage::NoSync | Sabotage::NoDirSync | Sabotage::AnswersEarly => "I3: ",
+            Sabotage::NoStalenessCheck | Sabotage::LateConfirmation => "I6/I7: ",
+            Sabotage::PurchaseWithoutCount => "I6: sale ",
+            Sabotage::ClaimCutShort => " is claimed by ",
+            Sabotage::OffersAhead => " is offered for ",
+            Sabotage::ForgetsBookings => "a hold is not settled",
+            Sabotage::CompletesAgain => " ends twice",
+            Sabotage::CursorAhead => " is not processed",
+            Sabotage::ConsumerFails => " put aside",
+            Sabotage::VersionKeyWithoutOrdinal | Sabotage::TrimsVersions => "I8: ",
+        }
+    }
 }
+
+/// How late a hold can still be confirmed.
+const LATE_MICROS: i64 = 20_000_000;
+/// How far ahead a sabotaged cursor is kept, in batches.
+const AHEAD: u64 = 2;
 
 /// The product's rules under a sabotage.
 #[derive(Debug, Clone, Copy, Default)]
@@ -64,12 +116,33 @@ impl Domain for Rules {
             }
             return Booking.decide(view, &appointments::Command::Upsert(upsert).into(), cx);
         }
+        if self.0 == Sabotage::LateConfirmation
+            && let Command::Salons(salons::Command::Advance(change)) = command
+            && change.what == Advance::Confirm
+            && let Some(found) = salons::view::get::<salons::Booking>(view, cx.tenant, change.id, None)
+            && found.is.status_at(cx.timestamp) == salons::BookingStatus::Expired
+        {
+            let Context { timestamp, tenant, actor, .. } = *cx;
+            let timestamp = Timestamp::from_micros(timestamp.as_micros() - LATE_MICROS);
+            let ids = maitred_core::Ids::new(timestamp, 0);
+            return Booking.decide(view, command, &Context { timestamp, tenant, actor, ids });
+        }
+        if self.0 == Sabotage::CompletesAgain
+            && let Command::FlashSales(flash_sales::Command::CompleteOrder { order }) = command
+            && let Some(found) = flash_sales::view::order(view, cx.tenant, *order, None)
+            && found.is.status == flash_sales::OrderStatus::Completed
+        {
+            let Decision { mut facts, outcome } = Booking.decide(view, command, cx)?;
+            facts.push(Fact::FlashSales(flash_sales::Fact::OrderCompleted(found.is)));
+            return Ok(Decision { facts, outcome });
+        }
         Booking.decide(view, command, cx)
     }
 
     fn apply(&self, view: &mut dyn Write, fact: &Fact, at: At) {
         let bent = match (self.0, fact) {
-            (Sabotage::VersionKeyWithoutOrdinal, _) => true,
+            (Sabotage::VersionKeyWithoutOrdinal | Sabotage::TrimsVersions, _) => true,
+            (Sabotage::ClaimCutShort, Fact::Salons(_)) => true,
             (Sabotage::PurchaseWithoutCount, Fact::FlashSales(fact)) => {
                 matches!(fact, flash_sales::Fact::OrderPlaced(_))
             }
@@ -82,8 +155,75 @@ impl Domain for Rules {
     }
 }
 
-/// A view that is not written as it should be: it takes the ordinal out of the keys of superseded versions, or forgets
-/// the counts of sales.
+impl Timed for Rules {
+    fn next_due(&self, view: &dyn Read) -> Option<Timestamp> {
+        Booking.next_due(view)
+    }
+
+    fn due(&self, view: &dyn Read, now: Timestamp, limit: usize) -> Vec<(TenantNumber, Command)> {
+        let mut due = Booking.due(view, now, limit);
+        let forgets = self.0 == Sabotage::ForgetsBookings;
+        due.retain(|(_, command)| !forgets || !matches!(command, Command::Salons(_)));
+        due
+    }
+}
+
+impl Bookkeeping for Rules {
+    fn cursor(&self, view: &dyn Read, consumer: &str) -> ChangeId {
+        Booking.cursor(view, consumer)
+    }
+
+    fn keep_cursor(&self, consumer: &'static str, cursor: ChangeId) -> Command {
+        let ahead = if self.0 == Sabotage::CursorAhead { AHEAD } else { 0 };
+        Booking.keep_cursor(consumer, ChangeId { seq: cursor.seq + ahead, ..cursor })
+    }
+
+    fn park(&self, letter: DeadLetter) -> Command {
+        Booking.park(letter)
+    }
+
+    fn is_bookkeeping(&self, kind: u16) -> bool {
+        Booking.is_bookkeeping(kind)
+    }
+}
+
+/// The product's own consumer of orders, under a sabotage.
+#[derive(Debug, Clone, Copy)]
+pub struct Processing(pub Sabotage);
+
+impl Processing {
+    fn is(&self) -> &dyn Consumer<Booking> {
+        &OrderProcessing
+    }
+}
+
+impl Consumer<Rules> for Processing {
+    fn name(&self) -> &'static str {
+        self.is().name()
+    }
+
+    fn wants(&self, kind: u16) -> bool {
+        self.is().wants(kind)
+    }
+
+    fn key(&self, fact: &Fact, at: At) -> Option<u128> {
+        self.is().key(fact, at)
+    }
+
+    fn consume(&self, view: &dyn Read, fact: &Fact, at: At) -> Result<Vec<Command>, String> {
+        if self.0 == Sabotage::ConsumerFails && at.seq.is_multiple_of(4) {
+            return Err("sabotaged".into());
+        }
+        self.is().consume(view, fact, at)
+    }
+
+    fn is_settled(&self, rejection: &Rejection) -> bool {
+        self.is().is_settled(rejection)
+    }
+}
+
+/// A view that is not written as it should be: it takes the ordinal out of the keys of superseded versions or throws
+/// some of them away, forgets the counts of sales, or cuts claims short.
 struct Bent<'a> {
     view: &'a mut dyn Write,
     sabotage: Sabotage,
@@ -115,6 +255,19 @@ impl Write for Bent<'_> {
                 let ordinal = key.len() - 4;
                 key[ordinal..].fill(0);
                 self.view.put(&key, value);
+            }
+            Sabotage::TrimsVersions if key.first() == Some(&(Table::Version as u8)) => {
+                if value[7] % 3 != 2 {
+                    self.view.put(key, value);
+                }
+            }
+            Sabotage::ClaimCutShort if key.first() == Some(&(Table::Slot as u8)) => {
+                // The key ends with the start, the value begins with the end.
+                let start =
+                    u64::from_be_bytes(*key.last_chunk().expect("a key of a claim ends with its start"));
+                let mut value = value.to_vec();
+                value[..8].copy_from_slice(&(start + 60_000_000).to_be_bytes());
+                self.view.put(key, &value);
             }
             Sabotage::PurchaseWithoutCount if key.first() == Some(&(Table::Stock as u8)) => {}
             _ => self.view.put(key, value),

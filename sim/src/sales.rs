@@ -16,6 +16,7 @@ use maitred_core::{Read, Seq, TenantNumber, Timestamp};
 use uuid::Uuid;
 
 use crate::random::Random;
+use crate::users::Users;
 
 const PRODUCT: Uuid = Uuid::from_u128(0x50);
 const SALES: u128 = 3;
@@ -90,7 +91,8 @@ pub struct Sales {
 
 impl Sales {
     /// Any command that a client of a tenant may ask for.
-    pub fn any_command(&self, random: &mut Random, tenant: TenantNumber) -> Command {
+    /// Some buyers are users, who may have left when their order is processed.
+    pub fn any_command(&self, random: &mut Random, tenant: TenantNumber, users: &Users) -> Command {
         if !self.products.contains(&tenant) || random.chance(1, 40) {
             let price = Money { amount: 5, currency: Currency::parse("EUR").expect("a code") };
             let (name, description) = ("x".to_owned(), None);
@@ -132,7 +134,8 @@ impl Sales {
                 Command::ResetSale(ResetSale { sale, starts_at, ends_at, left: random.below(9) as u32 })
             }
             15..40 => {
-                let buyer = Uuid::from_u128(0x100 + u128::from(random.below(BUYERS)));
+                let user = random.chance(1, 3).then(|| users.any_id(random, tenant)).flatten();
+                let buyer = user.unwrap_or(Uuid::from_u128(0x100 + u128::from(random.below(BUYERS))));
                 Command::PlaceOrder(PlaceOrder { sale, buyer })
             }
             _ => self.any_step_of_an_order(random, tenant),
@@ -149,11 +152,10 @@ impl Sales {
             (false, true) => *random.pick(&known),
             (false, false) => *random.pick(recent),
         };
-        match random.below(9) {
-            0..3 => Command::CompleteOrder { order },
-            3 => Command::FailOrder(FailOrder { order, reason: "no".into() }),
-            4..6 => Command::PayOrder { order, buyer: None, reference: None },
-            6 => Command::CancelOrder { order, buyer: None },
+        match random.below(7) {
+            0..2 => Command::FailOrder(FailOrder { order, reason: "no".into() }),
+            2..5 => Command::PayOrder { order, buyer: None, reference: None },
+            5 => Command::CancelOrder { order, buyer: None },
             _ => Command::ExpireOrder { order },
         }
     }
@@ -295,6 +297,14 @@ impl Sales {
         }
     }
 
+    /// An order that waits for the consumer, or whose hold has come to no end by an instant.
+    pub fn unfinished(&self, at: Timestamp) -> Option<(Uuid, OrderStatus)> {
+        let status = self.orders.iter().map(|order| (order.id.unwrap_or_default(), order.status_at(at)));
+        let mut open =
+            status.filter(|(_, status)| matches!(status, OrderStatus::Pending | OrderStatus::Held));
+        open.next()
+    }
+
     fn of(&self, tenant: TenantNumber, sale: Uuid) -> impl Iterator<Item = &Order> {
         self.orders.iter().filter(move |order| (order.tenant, order.sale) == (tenant, sale))
     }
@@ -334,7 +344,7 @@ impl Sales {
     /// # Errors
     /// What does not agree.
     pub fn check_orders(&self, view: &dyn Read, at: Timestamp, as_of: Option<Seq>) -> Result<(), String> {
-        for (tenant, id) in self.sales.keys() {
+        for ((tenant, id), sale) in &self.sales {
             let Some(found) = reconcile(view, *tenant, *id, at, as_of) else {
                 if as_of.is_none() {
                     return Err(format!("I6: sale {id} of tenant {} is not there", tenant.0));
@@ -344,6 +354,10 @@ impl Sales {
             if !found.differences.is_empty() {
                 let differences = found.differences.join("; ");
                 return Err(format!("I6: sale {id} of tenant {} as of {as_of:?}: {differences}", tenant.0));
+            }
+            if found.most_per_buyer > sale.limit {
+                let (most, limit) = (found.most_per_buyer, sale.limit);
+                return Err(format!("I6: of sale {id} a buyer has {most}; {limit} is the most: {:?}", as_of));
             }
         }
         if as_of.is_some() {

@@ -75,6 +75,12 @@ impl Users {
         Command::ChangePassword(ChangePassword { user, password, credential })
     }
 
+    /// The id of anybody who has, or had, an account.
+    pub fn any_id(&self, random: &mut Random, tenant: TenantNumber) -> Option<Uuid> {
+        let known = self.0.get(&tenant).filter(|known| !known.is_empty())?;
+        random.pick(known).id
+    }
+
     /// Carries out a command of batch `seq`.
     ///
     /// # Errors
