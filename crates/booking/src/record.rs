@@ -7,11 +7,15 @@
 //!
 //! Invariants: versions count from 1 without a gap; a fact changes at most one record (its change stands
 //! under the fact's place in the log); every change finds its body in `Record` or in `Version`.
+//!
+//! I8: nothing throws a version away, and one that is not where it must be is the loss of data
+//! ([`maitred_web::data_loss`]): what was there is never answered as if it had not been.
 
 use std::ops::ControlFlow;
 
 use maitred_core::key::Parts;
 use maitred_core::{At, ChangeId, Key, Ordinal, Read, Seq, Table, TenantNumber, Timestamp, Write};
+use maitred_web::data_loss;
 use serde::{Deserialize, Serialize};
 
 use crate::encoding;
@@ -248,7 +252,14 @@ pub fn as_of(view: &dyn Read, record: RecordId, as_of: Option<Seq>) -> Option<Ve
     match as_of {
         Some(seq) if current.change.seq > seq => {
             let (from, to) = (record.versions(), record.versions().change(behind(seq)));
-            view.last(&from, &to).map(|(_, value)| Version::read(value))
+            let found = view.last(&from, &to).map(|(_, value)| Version::read(value));
+            let next = found.map_or(1, |found| found.version + 1);
+            if next != current.version {
+                // The one that came next stands behind it, unless something is missing in between.
+                let first = view.first(&to, &from.end()).map(|(_, value)| Version::read(value));
+                require_next(record, next, first.map_or(current.version, |first| first.version));
+            }
+            found
         }
         _ => Some(current),
     }
@@ -268,14 +279,35 @@ pub fn versions(
     let to = as_of.map(behind);
     let to_key = to.map_or(record.versions().end(), |to| record.versions().change(to));
     let mut broken = false;
+    // Behind a certain place the first that comes may be of any number.
+    let mut next = after.is_none().then_some(1);
     view.scan(&after_key.unwrap_or(record.versions()), &to_key, &mut |_, value| {
-        let flow = visit(Version::read(value));
+        let version = Version::read(value);
+        if let Some(next) = next {
+            require_next(record, next, version.version);
+        }
+        next = Some(version.version + 1);
+        let flow = visit(version);
         broken = flow.is_break();
         flow
     });
     let wanted = after.is_none_or(|after| current.change > after) && to.is_none_or(|to| current.change < to);
     if wanted && !broken {
+        if let Some(next) = next {
+            require_next(record, next, current.version);
+        }
         let _ = visit(current);
+    }
+}
+
+/// I8: the version that comes next is there.
+fn require_next(record: RecordId, expected: u64, found: u64) {
+    if found != expected {
+        let RecordId { tenant, kind, id } = record;
+        let (tenant, kind) = (tenant.0, kind.as_str());
+        data_loss(&format!(
+            "version {expected} of {kind} {id:032x} of tenant {tenant} is not there, but {found} is"
+        ));
     }
 }
 
@@ -294,7 +326,13 @@ pub fn changes(
         let change_type = ChangeType::from_number(parts.u8());
         let number = parts.u64();
         let record = RecordId { tenant, kind, id: parts.u128() };
-        let version = written_by(view, record, id).expect("a change finds its body");
+        let Some(version) = written_by(view, record, id) else {
+            let (tenant, kind) = (tenant.0, kind.as_str());
+            data_loss(&format!(
+                "version {number} of {kind} {:032x} of tenant {tenant} is not there",
+                record.id
+            ))
+        };
         assert_eq!(version.version, number, "a change names the version it wrote");
         visit(Change { record, change_type, version })
     });
@@ -367,78 +405,4 @@ fn next(change: ChangeId) -> ChangeId {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::MemoryView;
-
-    const RECORD: RecordId = RecordId { tenant: TenantNumber(3), kind: Kind::Appointment, id: 77 };
-
-    /// Record 77 written in batches 2, 2, 5 and 9, with another record's version in between.
-    fn four_versions() -> MemoryView {
-        let mut view = MemoryView::default();
-        let mut put = |record, seq, ordinal, body: &str| {
-            let timestamp = Timestamp::from_millis(seq as i64 * 1_000);
-            let at = At { tenant: RECORD.tenant, seq, ordinal, timestamp };
-            put_version(&mut view, record, ChangeType::Updated, at, &body)
-                .map(|superseded| superseded.version().decode::<&str>().to_owned())
-        };
-        assert_eq!(put(RECORD, 2, 0, "one"), None);
-        assert_eq!(put(RECORD, 2, 3, "two"), Some("one".into()));
-        assert_eq!(put(RecordId { id: 78, ..RECORD }, 3, 0, "other"), None);
-        assert_eq!(put(RECORD, 5, 0, "three"), Some("two".into()));
-        assert_eq!(put(RECORD, 9, 1, "four"), Some("three".into()));
-        view
-    }
-
-    fn seen(view: &MemoryView, after: Option<ChangeId>, as_of: Option<Seq>, max: usize) -> Vec<String> {
-        let mut seen = Vec::new();
-        versions(view, RECORD, after, as_of, &mut |version| {
-            assert_eq!(version.at, Timestamp::from_millis(version.change.seq as i64 * 1_000));
-            seen.push(format!("{} {}", version.version, version.decode::<&str>()));
-            if seen.len() == max { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
-        seen
-    }
-
-    #[test]
-    fn the_past_is_found_by_the_last_batch_it_knew() {
-        let view = four_versions();
-        let body = |seq| as_of(&view, RECORD, seq).map(|version| version.decode::<&str>());
-        let past = [0, 1, 2, 4, 5, 8, 9, Seq::MAX].map(|seq| body(Some(seq)));
-        let (two, three, four) = (Some("two"), Some("three"), Some("four"));
-        assert_eq!(past, [None, None, two, two, three, three, four, four]);
-        assert_eq!(body(None), four);
-        assert_eq!(as_of(&view, RecordId { id: 79, ..RECORD }, None), None);
-    }
-
-    #[test]
-    fn versions_come_oldest_first_and_resume_behind_the_last_one() {
-        let view = four_versions();
-        assert_eq!(seen(&view, None, None, 9), ["1 one", "2 two", "3 three", "4 four"]);
-        assert_eq!(seen(&view, None, None, 2), ["1 one", "2 two"]);
-        assert_eq!(seen(&view, Some(ChangeId { seq: 2, ordinal: 3 }), None, 9), ["3 three", "4 four"]);
-        assert_eq!(seen(&view, Some(ChangeId { seq: 2, ordinal: Ordinal::MAX }), None, 1), ["3 three"]);
-        assert_eq!(seen(&view, Some(ChangeId { seq: 9, ordinal: 1 }), None, 9), [""; 0]);
-        assert_eq!(seen(&view, None, Some(5), 9), ["1 one", "2 two", "3 three"]);
-        assert_eq!(seen(&view, Some(ChangeId { seq: 2, ordinal: 0 }), Some(2), 9), ["2 two"]);
-    }
-
-    #[test]
-    fn changes_come_in_the_order_of_the_log_with_the_body_of_their_time() {
-        let view = four_versions();
-        let since = |after| {
-            let mut seen = Vec::new();
-            changes(&view, RECORD.tenant, after, &mut |change| {
-                let Change { record, version, .. } = change;
-                seen.push(format!("{} v{} {}", record.id, version.version, version.decode::<&str>()));
-                ControlFlow::Continue(())
-            });
-            seen
-        };
-        let all = ["77 v1 one", "77 v2 two", "78 v1 other", "77 v3 three", "77 v4 four"];
-        assert_eq!(since(ChangeId::default()), all);
-        assert_eq!(since(ChangeId { seq: 2, ordinal: 0 }), all[1..]);
-        assert_eq!(since(ChangeId { seq: 2, ordinal: Ordinal::MAX }), all[2..]);
-        assert_eq!(since(ChangeId { seq: 9, ordinal: 1 }), [""; 0]);
-    }
-}
+mod tests;

@@ -146,6 +146,7 @@ error_pages! {
     "credentials-invalid"
     "cursor-invalid"
     "customer-not-found"
+    "data-loss"
     "disk-full"
     "draining"
     "email-taken"

@@ -71,6 +71,7 @@ codes! {
     FIELD_REFUSED UNPROCESSABLE_ENTITY "field-refused" "A field is well-formed, but against a rule";
     RATE_LIMITED TOO_MANY_REQUESTS "rate-limited" "Too many requests";
     INTERNAL_ERROR INTERNAL_SERVER_ERROR "internal-error" "An internal error";
+    DATA_LOSS INTERNAL_SERVER_ERROR "data-loss" "What was recorded cannot be found";
     OVERLOADED SERVICE_UNAVAILABLE "overloaded" "The server is overloaded";
     DRAINING SERVICE_UNAVAILABLE "draining" "The server is shutting down";
     LOG_AWAY SERVICE_UNAVAILABLE "log-away" "The log cannot be written at the moment";

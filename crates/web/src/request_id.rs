@@ -25,6 +25,7 @@ use tower::{Layer, Service};
 use tracing::Level;
 use uuid::Uuid;
 
+use crate::data_loss::is_data_loss;
 use crate::limits::REQUEST_ID_CHARS_MAX;
 use crate::{Problem, problem};
 
@@ -142,10 +143,10 @@ where
         request.extensions_mut().insert(id.clone());
         let inner = catch_unwind(AssertUnwindSafe(|| self.inner.call(request)));
         match inner {
-            Ok(inner) => RequestFuture { inner: Some(inner), id, line },
+            Ok(inner) => RequestFuture { inner: Some(inner), refused: None, id, line },
             Err(panic) => {
-                log_panic(&id, &*panic);
-                RequestFuture { inner: None, id, line }
+                let refused = Some(log_panic(&id, &*panic));
+                RequestFuture { inner: None, refused, id, line }
             }
         }
     }
@@ -167,6 +168,8 @@ pin_project! {
         // None once it has panicked.
         #[pin]
         inner: Option<F>,
+        // What is answered where it could not even be made.
+        refused: Option<Problem>,
         id: RequestId,
         line: Option<Line>,
     }
@@ -180,9 +183,8 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let panicked = || Problem::internal_error().into_response();
         let mut response = match this.inner.as_mut().as_pin_mut() {
-            None => panicked(),
+            None => this.refused.take().unwrap_or_else(Problem::internal_error).into_response(),
             // After a panic the inner future is dropped and never polled again; what it shares with others is
             // guarded by locks that know poisoning, or belongs to the writer's thread.
             Some(inner) => match catch_unwind(AssertUnwindSafe(|| inner.poll(cx))) {
@@ -191,8 +193,7 @@ where
                 Ok(Poll::Ready(Ok(response))) => response,
                 Err(panic) => {
                     this.inner.set(None);
-                    log_panic(this.id, &*panic);
-                    panicked()
+                    log_panic(this.id, &*panic).into_response()
                 }
             },
         };
@@ -206,11 +207,17 @@ where
     }
 }
 
+/// Logs a panic, and says what the client is told of it.
 #[cold]
-fn log_panic(id: &RequestId, panic: &(dyn std::any::Any + Send)) {
+fn log_panic(id: &RequestId, panic: &(dyn std::any::Any + Send)) -> Problem {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text");
     tracing::event!(target: LOG_TARGET, Level::ERROR, request.id = %id, panic = text, "a handler panicked");
+    if is_data_loss(text) {
+        let detail = "It has been logged under this request's id. `maitred check` says what is damaged.";
+        return Problem::new(problem::DATA_LOSS, detail);
+    }
+    Problem::internal_error()
 }
 
 impl Line {

@@ -40,6 +40,14 @@ fn router() -> Router {
             }),
         )
         .route(
+            "/panic/data-loss",
+            on_get(async || {
+                if true {
+                    maitred_web::data_loss("version 3 of a record")
+                }
+            }),
+        )
+        .route(
             "/panic/early",
             post(async |_: Request| {
                 if true {
@@ -212,13 +220,16 @@ fn a_server_error_is_logged_at_level_info() {
 #[test]
 fn a_panic_is_a_problem_and_logged_once_with_its_request() {
     let early = Request::post("/panic/early").header("x-request-id", "r9").body(Body::empty());
-    for (request, text) in [(with_id("/panic", "r9"), "at the disco"), (early.expect("a request"), "no text")]
-    {
+    for (request, code, text) in [
+        (with_id("/panic", "r9"), "internal-error", "at the disco"),
+        (with_id("/panic/data-loss", "r9"), "data-loss", "data loss: version 3 of a record"),
+        (early.expect("a request"), "internal-error", "no text"),
+    ] {
         let (answered, events) = logged(tracing::Level::INFO, request);
-        assert_eq!(answered.problem(), (500, "internal-error".into()));
+        assert_eq!(answered.problem(), (500, code.into()));
         assert_eq!(answered.json()["instance"], "r9");
         assert!(
-            !String::from_utf8_lossy(&answered.body).contains("disco"),
+            !["disco", "version 3"].iter().any(|told| String::from_utf8_lossy(&answered.body).contains(told)),
             "the client is told nothing of it"
         );
         let errors: Vec<_> = events.iter().filter(|line| line["level"] == "ERROR").collect();
