@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -104,7 +105,7 @@ pub(crate) fn run_unread(args: &[&str]) -> Ran {
     Ran { status, stdout: String::new(), stderr: String::from_utf8(output.stderr).expect("UTF-8") }
 }
 
-/// A running server. Killed with the value.
+/// A running server. Killed with the value, after a look at its sales.
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
@@ -179,8 +180,33 @@ impl Server {
         (status, self.errors.take().expect("once").join().expect("errors are read"))
     }
 
+    /// What every test ends with, whether or not it thinks of it: each sale's reconciliation is green, at a server that
+    /// is up and asks for no key.
+    fn check_sales(&mut self) {
+        if std::thread::panicking() || !matches!(self.child.try_wait(), Ok(None)) {
+            return;
+        }
+        let read = |path: &str| {
+            let (status, body) = ask(self.address, "GET", path, "", "")?;
+            (status == 200).then(|| serde_json::from_str::<Value>(&body).expect("JSON"))
+        };
+        let items = |path: &str, field: &str| {
+            let page = read(path).unwrap_or_default();
+            let items = page["items"].as_array().cloned().unwrap_or_default();
+            items.into_iter().filter_map(|item| Some(item[field].as_str()?.to_owned())).collect::<Vec<_>>()
+        };
+        for tenant in items("/v1/tenants?limit=1000", "slug") {
+            for sale in items(&format!("/v1/tenants/{tenant}/sales?limit=1000"), "id") {
+                let found = read(&format!("/v1/tenants/{tenant}/sales/{sale}/reconciliation"));
+                let found = found.unwrap_or_default();
+                assert_eq!(found["balanced"], Value::Bool(true), "sale {sale} of {tenant}: {found}");
+            }
+        }
+    }
+
     /// Stops it gracefully, and gives what it wrote to standard error.
-    pub(crate) fn stop(self) -> String {
+    pub(crate) fn stop(mut self) -> String {
+        self.check_sales();
         self.signal("TERM");
         let (status, errors) = self.wait();
         assert_eq!(status.code(), Some(0), "{errors}");
@@ -207,12 +233,16 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        let checked = catch_unwind(AssertUnwindSafe(|| self.check_sales()));
         let _ = self.child.kill(); // it may have ended
         let _ = self.child.wait();
         if let Some(Ok(errors)) =
             self.errors.take().filter(|_| std::thread::panicking()).map(JoinHandle::join)
         {
             eprintln!("the server said:\n{errors}");
+        }
+        if let Err(panic) = checked {
+            resume_unwind(panic);
         }
     }
 }

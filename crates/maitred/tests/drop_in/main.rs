@@ -7,6 +7,8 @@ mod bookipi;
 mod bookipi_sales;
 mod client;
 mod fapi;
+#[path = "../reconciled/mod.rs"]
+mod reconciled;
 mod rows;
 mod server;
 mod sesami;

@@ -15,6 +15,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use crate::client::Client;
+use crate::reconciled;
 
 /// A running server.
 pub(crate) struct Server {
@@ -78,6 +79,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // A test that has failed says why by itself.
+        let unbalanced =
+            if std::thread::panicking() { Vec::new() } else { reconciled::differences(&self.app) };
         let (stop, serving) = self.stop.take().expect("a server stops once");
         let _ = stop.send(()); // it may have ended
         let served = self.runtime.block_on(serving);
@@ -87,5 +91,6 @@ impl Drop for Server {
             served.expect("the server did not panic");
             removed.expect("the folder can be removed");
         }
+        assert!(unbalanced.is_empty(), "the counts of sales and their orders differ: {unbalanced:?}");
     }
 }

@@ -16,6 +16,8 @@ mod generated;
 mod imports;
 mod operation;
 mod past;
+#[path = "../reconciled/mod.rs"]
+mod reconciled;
 mod router;
 mod salons;
 mod scrub;

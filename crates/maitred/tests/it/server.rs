@@ -21,8 +21,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::client::Request;
+use crate::reconciled;
 
-/// A started server. Dropping it drains and stops it, and removes its folder.
+/// A started server. Dropping it looks whether the counts of every sale agree with its orders, drains and stops it,
+/// and removes its folder.
 pub(crate) struct Server {
     pub(crate) app: App,
     address: SocketAddr,
@@ -176,6 +178,20 @@ impl Server {
         running.as_ref().expect("it runs until it is dropped").dir.clone()
     }
 
+    /// What the server says of its sales that is not green.
+    fn unbalanced(&self) -> Vec<String> {
+        let mut found = reconciled::differences(&self.app);
+        for (slug, _, sale) in reconciled::sales(&self.app) {
+            let path = format!("/v1/tenants/{slug}/sales/{sale}/reconciliation");
+            let answer = self.get(path).send();
+            let body = answer.ok(200);
+            if (&body["balanced"], &body["differences"]) != (&json!(true), &json!([])) {
+                found.push(body.to_string());
+            }
+        }
+        found
+    }
+
     /// Where the log ends. A request that wrote nothing leaves it where it was.
     pub(crate) fn position(&self) -> String {
         self.app.engine().position().to_string()
@@ -184,6 +200,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // A test that has failed says why by itself.
+        let unbalanced = if std::thread::panicking() { Vec::new() } else { self.unbalanced() };
         let running = self.running.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Running { runtime, stop, served, node, dir }) = running else { return };
         self.app.readiness().drain();
@@ -192,6 +210,7 @@ impl Drop for Server {
         drop(runtime);
         node.stop();
         let _ = std::fs::remove_dir_all(dir); // what is left lies in the target folder
+        assert!(unbalanced.is_empty(), "the counts of sales and their orders differ: {unbalanced:?}");
     }
 }
 
