@@ -164,6 +164,7 @@ pub(super) fn asked(queued: &Queued<Rules>) -> Asked {
         maitred_booking::Command::Salons(command) => operation(operation::Asked::Salon(command.clone())),
         maitred_booking::Command::Batches(command) => operation(operation::Asked::Batch(*command)),
         maitred_booking::Command::Tenants(_) => Asked::Tenant(0),
-        maitred_booking::Command::Consumers(_) => Asked::Bookkeeping,
+        // The consumer's own, and domains that no client here asks for.
+        _ => Asked::Bookkeeping,
     }
 }
