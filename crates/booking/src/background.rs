@@ -11,11 +11,12 @@ use maitred_engine::timers::Timed;
 
 use crate::consumers::{self, CursorKept, DeadLetterParked};
 use crate::flash_sales::processing::OrderProcessing;
+use crate::salons::offering::WaitlistOffers;
 use crate::{Booking, Command, timer};
 
 /// Every consumer of the product. Each has a name of its own.
 pub fn all_consumers() -> Vec<Arc<dyn Consumer<Booking>>> {
-    vec![Arc::new(OrderProcessing)]
+    vec![Arc::new(OrderProcessing), Arc::new(WaitlistOffers)]
 }
 
 impl Timed for Booking {

@@ -29,6 +29,8 @@ use crate::salons::http::bodies::{
     BookingBody, CustomerBody, EmployeeBody, LegacyBookingBody, PlanBody, ResourceBody, ServiceBody,
     SettingsBody,
 };
+use crate::salons::http::series::SeriesBody;
+use crate::salons::http::waitlist::WaitlistBody;
 use crate::salons::plan::PlanState;
 use crate::tenants::http::keys::ApiKeyBody;
 use crate::tenants::http::tenants::TenantBody;
@@ -47,8 +49,8 @@ pub struct ChangeBody {
     /// When it was decided.
     at: Time,
     /// The kind of record: `appointment`, `product`, `sale`, `order`, `user`, `salon_settings`, `employee`, `service`,
-    /// `resource`, `customer`, `shift_plan` (its `record_id` is the employee's), `booking` or `legacy_booking`; in the
-    /// server's feed `tenant` or `api_key`.
+    /// `resource`, `customer`, `shift_plan` (its `record_id` is the employee's), `booking`, `booking_series`,
+    /// `waitlist_entry` or `legacy_booking`; in the server's feed `tenant` or `api_key`.
     kind: &'static str,
     /// The record's `id`.
     record_id: Uuid,
@@ -86,6 +88,10 @@ pub enum ChangeData {
     ShiftPlan(PlanBody),
     /// Of the kind `booking`.
     Booking(BookingBody),
+    /// Of the kind `booking_series`.
+    Series(SeriesBody),
+    /// Of the kind `waitlist_entry`.
+    WaitlistEntry(WaitlistBody),
     /// Of the kind `legacy_booking`.
     LegacyBooking(LegacyBookingBody),
     /// Of the kind `tenant`.
@@ -157,6 +163,14 @@ fn data(view: &View, change: &Change<'_>) -> (Uuid, ChangeData) {
         Kind::Booking => {
             let found = Versioned::<salons::Booking>::read(&change.version);
             (found.is.id, ChangeData::Booking(BookingBody::recorded(found)))
+        }
+        Kind::Series => {
+            let found = Versioned::<salons::Series>::read(&change.version);
+            (found.is.id, ChangeData::Series(found.into()))
+        }
+        Kind::WaitlistEntry => {
+            let found = Versioned::<salons::WaitlistEntry>::read(&change.version);
+            (found.is.id, ChangeData::WaitlistEntry(found.into()))
         }
         Kind::LegacyBooking => {
             let found = Versioned::<salons::LegacyBooking>::read(&change.version);

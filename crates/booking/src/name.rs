@@ -32,6 +32,8 @@ pub enum Counter {
     ApiKeys = 5,
     /// The numbers given to employees and resources of a salon.
     SalonNumbers = 20,
+    /// The last number given to an entry of the waitlist.
+    WaitlistNumbers = 21,
 }
 
 /// The hash under which a text stands in keys: the first 128 bits of its BLAKE3.

@@ -56,6 +56,10 @@ pub enum Kind {
     Booking = 26,
     /// A booking of the replaced salon system, by its id.
     LegacyBooking = 27,
+    /// A series of bookings of a salon, by its id.
+    Series = 28,
+    /// A customer of a salon who waits for a time, by the id of the entry.
+    WaitlistEntry = 29,
 }
 
 impl Kind {
@@ -77,6 +81,8 @@ impl Kind {
             Kind::ShiftPlan => "shift_plan",
             Kind::Booking => "booking",
             Kind::LegacyBooking => "legacy_booking",
+            Kind::Series => "booking_series",
+            Kind::WaitlistEntry => "waitlist_entry",
         }
     }
 
@@ -97,6 +103,8 @@ impl Kind {
             25 => Kind::ShiftPlan,
             26 => Kind::Booking,
             27 => Kind::LegacyBooking,
+            28 => Kind::Series,
+            29 => Kind::WaitlistEntry,
             _ => panic!("a view of this build holds no records of kind {number}"),
         }
     }
@@ -170,6 +178,10 @@ pub enum Index {
     HoldByHolder = 25,
     /// Date, id → the batch that wrote the entry and the whole legacy booking, or that it has moved.
     LegacyByDate = 26,
+    /// Series, start, id → nothing: the bookings of a series that ever began then.
+    BookingBySeries = 27,
+    /// Number → id, customer, from and to: the entries of the waitlist that are open, in order of entry.
+    WaitlistOpen = 28,
 }
 
 impl Index {

@@ -25,6 +25,8 @@ pub enum TimerKind {
     SaleEnd = 2,
     /// The hold of a booking that was not confirmed is over.
     BookingHold = 20,
+    /// The time that somebody waits for is over.
+    WaitlistEnd = 21,
 }
 
 /// When something is due that is not to be done yet: never.
@@ -56,6 +58,7 @@ impl Timer {
             1 => TimerKind::OrderHold,
             2 => TimerKind::SaleEnd,
             20 => TimerKind::BookingHold,
+            21 => TimerKind::WaitlistEnd,
             kind => panic!("a view of this build holds no timers of kind {kind}"),
         };
         Timer { due, kind, tenant: TenantNumber(parts.u32()), id: Uuid::from_u128(parts.u128()) }
@@ -67,6 +70,7 @@ impl Timer {
             TimerKind::OrderHold => flash_sales::Command::ExpireOrder { order: self.id }.into(),
             TimerKind::SaleEnd => flash_sales::Command::SettleSale { sale: self.id }.into(),
             TimerKind::BookingHold => salons::Command::ExpireBooking { booking: self.id }.into(),
+            TimerKind::WaitlistEnd => salons::Command::ExpireWaitlistEntry { entry: self.id }.into(),
         }
     }
 }

@@ -14,8 +14,8 @@ use maitred_booking::appointments::http as appointments;
 use maitred_booking::changes;
 use maitred_booking::flash_sales::http::{orders, products, reports, sales};
 use maitred_booking::salons::http::{
-    availability, booking, bookings, calendar, customers, employees, phone, plans, resources, services,
-    settings,
+    availability, booking, bookings, calendar, customers, employees, phone, plans, resources, series,
+    services, settings, waitlist,
 };
 use maitred_booking::tenants::http::{keys, tenants};
 use maitred_web::limits::{BodyBytesMax, TimeoutLayer};
@@ -61,6 +61,13 @@ pub fn with_limits(app: &App, limits: &Limits) -> (Router, utoipa::openapi::Open
         .allow(Public, routes!(booking::reschedule))
         .allow(Staff, routes!(booking::complete))
         .allow(Staff, routes!(booking::no_show))
+        .allow(Staff, routes!(series::create))
+        .allow(Staff, routes!(series::get))
+        .allow(Staff, routes!(series::versions))
+        .allow(Staff, routes!(series::cancel))
+        .allow(Staff, routes!(waitlist::create, waitlist::list))
+        .allow(Public, routes!(waitlist::get, waitlist::delete))
+        .allow(Staff, routes!(waitlist::versions))
         .allow(Staff, routes!(calendar::get))
         .allow(Staff, routes!(phone::create_token))
         .allow(Public, routes!(phone::calendar))

@@ -49,6 +49,10 @@ pub struct Booking {
     /// When it was booked.
     #[serde(with = "micros")]
     pub created_at: Timestamp,
+    /// The series that it is a visit of.
+    pub series: Option<Uuid>,
+    /// The entry of the waitlist that it is, or was, offered to.
+    pub offered_to: Option<Uuid>,
 }
 
 /// A service of a booking.
@@ -144,13 +148,7 @@ impl Booking {
 
     /// What it occupies of an employee or a resource.
     pub fn occupied_of(&self, number: ResourceNumber) -> impl Iterator<Item = Occupied> {
-        self.items.iter().flat_map(move |item| {
-            let service = item.calculated();
-            let employee = (item.employee.number == number).then(|| service.employee_time(item.starts_at));
-            let resource = item.resource.filter(|place| place.number == number);
-            let resource = resource.map(|_| service.resource_time(item.starts_at));
-            employee.into_iter().flatten().chain(resource)
-        })
+        self.items.iter().flat_map(move |item| item.occupied_of(number))
     }
 }
 
@@ -167,6 +165,15 @@ impl BookedItem {
         let employee = service.employee_time(self.starts_at).map(move |time| (number, time.span));
         let resource = self.resource.map(|place| (place.number, service.resource_time(self.starts_at).span));
         employee.chain(resource)
+    }
+
+    /// What it occupies of an employee or a resource.
+    pub fn occupied_of(&self, number: ResourceNumber) -> impl Iterator<Item = Occupied> + use<> {
+        let (service, starts_at) = (self.calculated(), self.starts_at);
+        let employee = (self.employee.number == number).then(|| service.employee_time(starts_at));
+        let resource = self.resource.filter(|place| place.number == number);
+        let resource = resource.map(|_| service.resource_time(starts_at));
+        employee.into_iter().flatten().chain(resource)
     }
 
     fn calculated(&self) -> calculus::Service {
@@ -186,6 +193,52 @@ impl ServiceTime {
                 .processing
                 .map(|(after_minutes, for_minutes)| calculus::Processing { after_minutes, for_minutes }),
             needs_resource,
+        }
+    }
+}
+
+/// A booking of the first version of its facts: there were neither series nor a waitlist.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct BookingV1 {
+    #[serde(with = "uuid::serde::compact")]
+    id: Uuid,
+    #[serde(with = "uuid::serde::compact")]
+    customer: Uuid,
+    status: BookingStatus,
+    #[serde(with = "micros")]
+    starts_at: Timestamp,
+    #[serde(with = "micros")]
+    ends_at: Timestamp,
+    items: Vec<BookedItem>,
+    #[serde(with = "micros::option")]
+    hold_expires_at: Option<Timestamp>,
+    holder: Option<u128>,
+    token_hash: Option<u128>,
+    forced: bool,
+    notes: Option<String>,
+    #[serde(with = "micros")]
+    created_at: Timestamp,
+}
+
+impl From<BookingV1> for Booking {
+    fn from(old: BookingV1) -> Self {
+        let BookingV1 { id, customer, status, starts_at, ends_at, items, .. } = old;
+        let BookingV1 { hold_expires_at, holder, token_hash, forced, notes, created_at, .. } = old;
+        Booking {
+            id,
+            customer,
+            status,
+            starts_at,
+            ends_at,
+            items,
+            hold_expires_at,
+            holder,
+            token_hash,
+            forced,
+            notes,
+            created_at,
+            series: None,
+            offered_to: None,
         }
     }
 }

@@ -4,9 +4,10 @@
 //! - `Index/tenant/BookingByStart/start/id` → nothing.
 //! - `Index/tenant/BookingByCustomer/customer/start/id` → nothing.
 //! - `Index/tenant/BookingByEmployee/number/start/id` → nothing.
-//! - `Index/tenant/HoldByHolder/holder/expiry/id` → nothing: the holds that are not settled.
+//! - `Index/tenant/BookingBySeries/series/start/id` → nothing.
+//! - `Index/tenant/HoldByHolder/holder/expiry/id` → nothing: the holds that are not settled, but for offers.
 //!
-//! Invariant: an entry of the first three is never removed. A booking that has moved has one for each start that it ever
+//! Invariant: an entry of the first four is never removed. A booking that has moved has one for each start that it ever
 //! had, and is shown by the one that it had at the batch of the read: so every past list can be read again.
 
 use std::ops::ControlFlow;
@@ -33,6 +34,8 @@ pub struct BookingQuery {
     pub employee: Option<Uuid>,
     /// Those of this customer.
     pub customer: Option<Uuid>,
+    /// Those of this series.
+    pub series: Option<Uuid>,
     /// Those with this status at [`BookingQuery::at`].
     pub status: Option<BookingStatus>,
     /// The instant of the read.
@@ -55,11 +58,15 @@ impl BookingQuery {
         let does = |employee: Uuid| booking.items.iter().any(|item| item.employee.id == employee);
         self.employee.is_none_or(does)
             && self.customer.is_none_or(|customer| booking.customer == customer)
+            && self.series.is_none_or(|series| booking.series == Some(series))
             && self.status.is_none_or(|status| booking.status_at(self.at) == status)
     }
 
     /// Where those that may be wanted stand; `None` if there is no such employee.
     fn index(&self, view: &dyn Read, tenant: TenantNumber) -> Option<Key> {
+        if let Some(series) = self.series {
+            return Some(by_series(tenant, series));
+        }
         if let Some(customer) = self.customer {
             return Some(by_customer(tenant, customer));
         }
@@ -128,6 +135,10 @@ pub(super) fn by_customer(tenant: TenantNumber, customer: Uuid) -> Key {
 
 pub(super) fn by_employee(tenant: TenantNumber, number: ResourceNumber) -> Key {
     Index::BookingByEmployee.key(tenant).u32(number)
+}
+
+pub(super) fn by_series(tenant: TenantNumber, series: Uuid) -> Key {
+    Index::BookingBySeries.key(tenant).u128(series.as_u128())
 }
 
 pub(super) fn holds_of(tenant: TenantNumber, holder: u128) -> Key {

@@ -4,6 +4,7 @@ use maitred_core::Timestamp;
 use uuid::Uuid;
 
 use super::fact::{Buffers, ServiceTime};
+use super::intervals::Span;
 use super::legacy::{Decimal, LegacyStatus};
 use super::plan::{AbsenceTime, Day, DayTime, Pattern};
 use crate::money::{Currency, Money};
@@ -93,6 +94,21 @@ pub enum Command {
     },
     /// Note a booking of the replaced system, or what is newer of one.
     PutLegacyBooking(PutLegacyBooking),
+    /// Book a series of visits.
+    BookSeries(BookSeries),
+    /// Call off what is ahead of a series.
+    CancelSeries(CancelSeries),
+    /// Note that a customer waits for a time.
+    EnterWaitlist(EnterWaitlist),
+    /// Take a customer off the waitlist.
+    CancelWaitlistEntry(Change<Uuid, ()>),
+    /// Of the system: offer a time to somebody who waits, if there is one.
+    OfferTime(OfferTime),
+    /// Of the system: settle an entry of the waitlist whose time is over.
+    ExpireWaitlistEntry {
+        /// Which.
+        entry: Uuid,
+    },
 }
 
 /// A change of a record.
@@ -320,6 +336,79 @@ pub struct Book {
     pub force: bool,
     /// For people; at most [`NOTES_CHARS_MAX`] characters.
     pub notes: Option<String>,
+}
+
+/// Books a series of visits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BookSeries {
+    /// For whom.
+    pub customer: ForCustomer,
+    /// When the first visit begins.
+    pub starts_at: Timestamp,
+    /// What is done at each visit, as [`Book::items`].
+    pub items: Vec<WantedItem>,
+    /// By which rule the visits come again: a part of RFC 5545 ([`super::recurrence`]).
+    pub rule: String,
+    /// What becomes of the series where a visit is not to be had.
+    pub on_clash: OnClash,
+    /// As [`Book::force`].
+    pub force: bool,
+    /// As [`Book::notes`].
+    pub notes: Option<String>,
+}
+
+/// What becomes of a series where a visit is not to be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnClash {
+    /// Nothing is booked.
+    Refuse,
+    /// The others are booked.
+    Skip,
+}
+
+/// Calls off what is ahead of a series.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CancelSeries {
+    /// Which.
+    pub series: Uuid,
+    /// The visits that begin then or later; now, without it.
+    pub from: Option<Timestamp>,
+    /// Only if this is the current version (`If-Match`).
+    pub if_version: Option<u64>,
+}
+
+/// Notes that a customer waits for a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnterWaitlist {
+    /// Who.
+    pub customer: Uuid,
+    /// What is to be done, one after another: 1 to [`super::calculus::SERVICES_IN_A_ROW_MAX`].
+    pub services: Vec<Uuid>,
+    /// By whom; by whoever suits best without it.
+    pub employee: Option<Uuid>,
+    /// The visit begins then or later.
+    pub from: Timestamp,
+    /// The visit ends then or sooner; at most [`super::waitlist::WINDOW_DAYS_MAX`] days behind `from`.
+    pub to: Timestamp,
+    /// The hash of the token by which whoever waits may see the entry, and take or decline its offers.
+    pub token_hash: Option<u128>,
+}
+
+impl EnterWaitlist {
+    /// What is to be done, as a booking would say it.
+    pub fn items(&self) -> Vec<WantedItem> {
+        let item = |service: &Uuid| WantedItem { service: *service, employee: self.employee };
+        self.services.iter().map(item).collect()
+    }
+}
+
+/// Offers a time to somebody who waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfferTime {
+    /// By which entry of the waitlist.
+    pub entry: Uuid,
+    /// When the visit may begin.
+    pub starts: Span,
 }
 
 /// For whom a visit is booked.

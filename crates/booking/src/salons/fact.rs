@@ -1,14 +1,16 @@
 //! What is decided about salons, as the log keeps it for ever: the settings, who works there, what is done, and who
-//! comes. Bookings are in [`super::booking`], shift plans in [`super::plan`], bookings of the replaced system in
-//! [`super::legacy`].
+//! comes. Bookings are in [`super::booking`], series of them in [`super::series`], who waits in [`super::waitlist`], shift
+//! plans in [`super::plan`], bookings of the replaced system in [`super::legacy`].
 
 use maitred_core::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::booking::Booking;
+use super::booking::{Booking, BookingV1};
 use super::legacy::LegacyBooking;
 use super::plan::PlanState;
+use super::series::Series;
+use super::waitlist::WaitlistEntry;
 use crate::encoding::{micros, recorded};
 use crate::money::Money;
 
@@ -45,23 +47,47 @@ recorded! {
         /// An employee works at other times.
         PlanChanged(PlanState) = 220 version 1,
         /// A booking is new, held or confirmed: it claims its time.
-        BookingCreated(Booking) = 230 version 1,
+        BookingCreated(Booking) = 230 version 2,
         /// A held booking is confirmed.
-        BookingConfirmed(Booking) = 231 version 1,
+        BookingConfirmed(Booking) = 231 version 2,
         /// A booking was called off: its time is free.
-        BookingCancelled(Booking) = 232 version 1,
+        BookingCancelled(Booking) = 232 version 2,
         /// A hold is over: its time is free.
-        BookingExpired(Booking) = 233 version 1,
+        BookingExpired(Booking) = 233 version 2,
         /// A booking is at another time, or with others.
-        BookingRescheduled(Booking) = 234 version 1,
+        BookingRescheduled(Booking) = 234 version 2,
         /// The visit took place.
-        BookingCompleted(Booking) = 235 version 1,
+        BookingCompleted(Booking) = 235 version 2,
         /// The client did not come: what is left of the time is free.
-        BookingNoShow(Booking) = 236 version 1,
+        BookingNoShow(Booking) = 236 version 2,
         /// A booking of the replaced system is known, or is otherwise than before.
         LegacyBookingPut(LegacyBooking) = 240 version 1,
+        /// A series of visits is booked; the bookings stand beside it.
+        SeriesBooked(Series) = 241 version 1,
+        /// The visits of a series that were ahead were called off.
+        SeriesCancelled(Series) = 242 version 1,
+        /// A customer waits for a time.
+        WaitlistEntered(WaitlistEntry) = 243 version 1,
+        /// Whoever waits has an offer: a booking that is held for them.
+        WaitlistOffered(WaitlistEntry) = 244 version 1,
+        /// An offer was not taken: the customer waits again.
+        WaitlistPassed(WaitlistEntry) = 245 version 1,
+        /// An offer was taken.
+        WaitlistTaken(WaitlistEntry) = 246 version 1,
+        /// The time that was waited for is over, or too many offers were not taken.
+        WaitlistExpired(WaitlistEntry) = 247 version 1,
+        /// The customer waits no more.
+        WaitlistCancelled(WaitlistEntry) = 248 version 1,
     }
-    older {}
+    older {
+        230 version 1: BookingV1 => BookingCreated,
+        231 version 1: BookingV1 => BookingConfirmed,
+        232 version 1: BookingV1 => BookingCancelled,
+        233 version 1: BookingV1 => BookingExpired,
+        234 version 1: BookingV1 => BookingRescheduled,
+        235 version 1: BookingV1 => BookingCompleted,
+        236 version 1: BookingV1 => BookingNoShow,
+    }
 }
 
 /// A salon's rules for offering time, as facts and records keep them.

@@ -11,7 +11,7 @@ use maitred_core::{Read, TenantNumber, Timestamp};
 use uuid::Uuid;
 
 use super::availability;
-use super::booking::Booking;
+use super::booking::{BookedItem, Booking};
 use super::calculus::{self, Choice, Item, Occupied, Salon};
 use super::fact::{Buffers, Employee, Resource, Service, Settings};
 use super::intervals::Span;
@@ -72,6 +72,16 @@ impl Gathered {
         wanted: &[Wanted],
         days: impl FnOnce(&calculus::Settings) -> Span,
     ) -> Self {
+        Self::read_beside(asked, wanted, &[], days)
+    }
+
+    /// The same beside visits that the view does not have yet.
+    pub fn read_beside(
+        asked: &Asked<'_>,
+        wanted: &[Wanted],
+        beside: &[BookedItem],
+        days: impl FnOnce(&calculus::Settings) -> Span,
+    ) -> Self {
         let Asked { view, tenant, .. } = *asked;
         let settings = calculated(&view::settings(view, tenant, None).is, zone(view, tenant));
         let services: Vec<Service> = view::all(view, tenant);
@@ -82,7 +92,7 @@ impl Gathered {
         let window = availability::window(shortest, &items, days(&settings));
         let suits =
             |employee: &Employee| employee.active && wanted.iter().any(|wanted| can_do(wanted, employee));
-        let mut booked = Booked::default();
+        let mut booked = Booked { known: HashMap::new(), beside };
         let employees: Vec<Employee> = view::all(view, tenant).into_iter().filter(suits).collect();
         let calculated_employees = employees.iter().map(|employee| {
             let plan = view::plan(view, tenant, employee.id, None).is.calculated();
@@ -162,16 +172,19 @@ impl<'a> Kinds<'a> {
     }
 }
 
-/// The bookings that were read for a question.
-#[derive(Default)]
-struct Booked(HashMap<u128, Option<Booking>>);
+/// The bookings that were read for a question, and what is booked beside them.
+struct Booked<'a> {
+    known: HashMap<u128, Option<Booking>>,
+    beside: &'a [BookedItem],
+}
 
-impl Booked {
+impl Booked<'_> {
     /// What is booked of an employee or a resource within a window.
     fn of(&mut self, asked: &Asked<'_>, number: ResourceNumber, window: Span) -> Vec<Occupied> {
         let Asked { view, tenant, now, except } = *asked;
         let interval = Interval::new(window.starts_at, window.ends_at);
-        let mut occupied = Vec::new();
+        let mut occupied: Vec<Occupied> =
+            self.beside.iter().flat_map(|item| item.occupied_of(number)).collect();
         let mut seen = HashSet::new();
         let mut behind = None;
         loop {
@@ -181,7 +194,7 @@ impl Booked {
                 if except.is_some_and(|except| except.as_u128() == claim.id) || !seen.insert(claim.id) {
                     continue;
                 }
-                let booking = self.0.entry(claim.id).or_insert_with(|| {
+                let booking = self.known.entry(claim.id).or_insert_with(|| {
                     let record = RecordId { tenant, kind: Kind::Booking, id: claim.id };
                     let booking: Booking = record::current(view, record)?.decode();
                     booking.status_at(now).claims_time().then_some(booking)

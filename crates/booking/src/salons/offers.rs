@@ -7,7 +7,7 @@ use maitred_core::{Read, TenantNumber, Timestamp};
 use uuid::Uuid;
 
 use super::availability;
-use super::booking::Booking;
+use super::booking::{BookedItem, Booking};
 use super::calculus::{Offer, Question};
 use super::command::WantedItem;
 use super::fact::{Employee, Service};
@@ -58,7 +58,19 @@ pub fn offers(
     days: &Days,
     each: impl FnMut(&Offer) -> ControlFlow<()>,
 ) {
-    let read = Gathered::read(asked, wanted, |settings| availability::days_of(settings, days.from, days.to));
+    offers_beside(asked, wanted, &[], days, each);
+}
+
+/// The same beside visits that the view does not have yet.
+pub fn offers_beside(
+    asked: &Asked<'_>,
+    wanted: &[Wanted],
+    beside: &[BookedItem],
+    days: &Days,
+    each: impl FnMut(&Offer) -> ControlFlow<()>,
+) {
+    let days_of = |settings: &_| availability::days_of(settings, days.from, days.to);
+    let read = Gathered::read_beside(asked, wanted, beside, days_of);
     let question = Question {
         items: read.items,
         from: days.from,

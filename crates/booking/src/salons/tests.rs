@@ -1,8 +1,10 @@
 //! Salons: every answer by row, in the precedence of the refusals; that what is offered can be booked and nothing else;
-//! and random histories against a naive model ([`history`]).
+//! and random histories against a naive model ([`history`]). Series are in `series`, who waits in `waitlist`.
 
 mod history;
 mod records;
+mod series;
+mod waitlist;
 
 use std::ops::ControlFlow;
 

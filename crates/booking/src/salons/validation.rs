@@ -4,14 +4,15 @@ use super::calculus::{
     BUFFER_MINUTES_MAX, DURATION_MINUTES_MAX, SERVICES_IN_A_ROW_MAX, STEP_MINUTES_MAX, STEP_MINUTES_MIN,
 };
 use super::command::{
-    Book, CustomerDetails, DAY_SPANS_MAX, EMAIL_CHARS_MAX, EVERY_WEEKS_MAX, EXTERNAL_ID_CHARS_MAX,
-    EmployeeDetails, ForCustomer, HOLD_SECONDS_MAX, HORIZON_DAYS_MAX, LEGACY_DESCRIPTION_CHARS_MAX,
-    NAME_CHARS_MAX, NOTES_CHARS_MAX, NOTICE_MINUTES_MAX, OFFER_MINUTES_MAX, PATTERNS_MAX, PHONE_CHARS_MAX,
-    PlanChange, PutCustomer, PutLegacyBooking, RESOURCE_KIND_CHARS_MAX, ResourceDetails, SKILLS_MAX,
-    ServiceDetails, TITLE_CHARS_MAX, WantedItem,
+    Book, BookSeries, CustomerDetails, DAY_SPANS_MAX, EMAIL_CHARS_MAX, EVERY_WEEKS_MAX,
+    EXTERNAL_ID_CHARS_MAX, EmployeeDetails, EnterWaitlist, ForCustomer, HOLD_SECONDS_MAX, HORIZON_DAYS_MAX,
+    LEGACY_DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, NOTES_CHARS_MAX, NOTICE_MINUTES_MAX, OFFER_MINUTES_MAX,
+    PATTERNS_MAX, PHONE_CHARS_MAX, PlanChange, PutCustomer, PutLegacyBooking, RESOURCE_KIND_CHARS_MAX,
+    ResourceDetails, SKILLS_MAX, ServiceDetails, TITLE_CHARS_MAX, WantedItem,
 };
 use super::fact::Settings;
 use super::plan::{AbsenceTime, DayTime, Pattern};
+use super::waitlist::WINDOW_DAYS_MAX;
 use crate::money::check_price;
 use crate::violation::{Violation, check_text};
 
@@ -141,6 +142,30 @@ pub fn book(book: &Book) -> Vec<Violation> {
         check_number(&mut found, "/hold_seconds", "invalid-hold-seconds", seconds, 1..=HOLD_SECONDS_MAX);
     }
     check_notes(&mut found, "/notes", book.notes.as_deref());
+    found
+}
+
+/// What is wrong with a series, but for its rule.
+pub fn book_series(series: &BookSeries) -> Vec<Violation> {
+    let mut found = match &series.customer {
+        ForCustomer::Known(_) => Vec::new(),
+        ForCustomer::New(details) => customer(details),
+    };
+    found.extend(items(&series.items));
+    check_notes(&mut found, "/notes", series.notes.as_deref());
+    found
+}
+
+/// What is wrong with an entry of the waitlist.
+pub fn enter_waitlist(entry: &EnterWaitlist) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let services = entry.services.len();
+    check_count(&mut found, "/service_ids", "invalid-items", services, 1..=SERVICES_IN_A_ROW_MAX);
+    let micros = entry.to.as_micros().saturating_sub(entry.from.as_micros());
+    if !(1..=WINDOW_DAYS_MAX * 86_400_000_000).contains(&micros) {
+        let detail = format!("to must be after from, and at most {WINDOW_DAYS_MAX} days after it");
+        found.push(Violation::new("/to", "invalid-time-range", detail));
+    }
     found
 }
 

@@ -13,6 +13,8 @@ use super::booking::Booking;
 use super::fact::{Customer, Employee, Resource, Service, Settings};
 use super::legacy::LegacyBooking;
 use super::plan::PlanState;
+use super::series::Series;
+use super::waitlist::WaitlistEntry;
 use crate::flash_sales::Versioned;
 use crate::name;
 use crate::record::{self, Index, Kind, RecordId, Version};
@@ -65,32 +67,30 @@ kept! {
     Customer None, "customer-not-found" "There is no such customer.";
 }
 
-impl Kept for Booking {
-    const KIND: Kind = Kind::Booking;
-    const MAX: Option<usize> = None;
-    const NOT_FOUND: (&'static str, &'static str) = ("booking-not-found", "There is no such booking.");
+/// The same for records that never go.
+macro_rules! kept_for_good {
+    ($($type:ident $code:literal $detail:literal;)*) => {
+        $(impl Kept for $type {
+            const KIND: Kind = Kind::$type;
+            const MAX: Option<usize> = None;
+            const NOT_FOUND: (&'static str, &'static str) = ($code, $detail);
 
-    fn id(&self) -> Uuid {
-        self.id
-    }
+            fn id(&self) -> Uuid {
+                self.id
+            }
 
-    fn is_deleted(&self) -> bool {
-        false
-    }
+            fn is_deleted(&self) -> bool {
+                false
+            }
+        })*
+    };
 }
 
-impl Kept for LegacyBooking {
-    const KIND: Kind = Kind::LegacyBooking;
-    const MAX: Option<usize> = None;
-    const NOT_FOUND: (&'static str, &'static str) = ("booking-not-found", "There is no such booking.");
-
-    fn id(&self) -> Uuid {
-        self.id
-    }
-
-    fn is_deleted(&self) -> bool {
-        false
-    }
+kept_for_good! {
+    Booking "booking-not-found" "There is no such booking.";
+    LegacyBooking "booking-not-found" "There is no such booking.";
+    Series "series-not-found" "There is no such series.";
+    WaitlistEntry "waitlist-entry-not-found" "There is no such entry of the waitlist.";
 }
 
 /// The id of the record that another system knows by a text: that of a UUID as it is usually written is itself, that of
@@ -259,6 +259,18 @@ pub fn records<T: Kept>(
     as_of: Option<Seq>,
     limit: usize,
 ) -> Found<Versioned<T>, Uuid> {
+    records_where(view, tenant, after, as_of, limit, |_| true)
+}
+
+/// The same, but those alone that `wants` takes.
+pub fn records_where<T: Kept>(
+    view: &dyn Read,
+    tenant: TenantNumber,
+    after: Option<Uuid>,
+    as_of: Option<Seq>,
+    limit: usize,
+    wants: impl Fn(&T) -> bool,
+) -> Found<Versioned<T>, Uuid> {
     let mut page = Pages::new(limit);
     let table = Key::of(Table::Record, tenant).u8(T::KIND as u8);
     let from = after.map_or(Some(0), |after| after.as_u128().checked_add(1));
@@ -271,7 +283,7 @@ pub fn records<T: Kept>(
                 Some(seq) if current.change.seq > seq => any(view, tenant, id, as_of)?,
                 _ => Versioned::<T>::read(&current),
             };
-            (!found.is.is_deleted()).then_some(found)
+            (!found.is.is_deleted() && wants(&found.is)).then_some(found)
         })
     });
     page.finish()

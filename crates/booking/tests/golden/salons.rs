@@ -4,7 +4,10 @@ use maitred_booking::money::{Currency, Money};
 use maitred_booking::salons;
 use maitred_booking::salons::booking::{BookedItem, Booking as Visit, BookingStatus, Place};
 use maitred_booking::salons::fact::{Buffers, Customer, Employee, Resource, Service, ServiceTime, Settings};
+use maitred_booking::salons::intervals::Span;
 use maitred_booking::salons::plan::{AbsenceState, AbsenceTime, Day, DayTime, Pattern, PlanState};
+use maitred_booking::salons::series::Series;
+use maitred_booking::salons::waitlist::{OpenOffer, PassedOffer, WaitlistEntry, WaitlistStatus};
 use maitred_booking::salons::{Decimal, LegacyBooking, LegacyStatus};
 use maitred_core::Timestamp;
 use uuid::Uuid;
@@ -15,7 +18,9 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, salons::Fact)> {
         BookingCancelled, BookingCompleted, BookingConfirmed, BookingCreated, BookingExpired, BookingNoShow,
         BookingRescheduled, CustomerCreated, CustomerDeleted, CustomerUpdated, EmployeeCreated,
         EmployeeDeleted, EmployeeUpdated, LegacyBookingPut, PlanChanged, ResourceCreated, ResourceDeleted,
-        ResourceUpdated, ServiceCreated, ServiceDeleted, ServiceUpdated, SettingsChanged,
+        ResourceUpdated, SeriesBooked, SeriesCancelled, ServiceCreated, ServiceDeleted, ServiceUpdated,
+        SettingsChanged, WaitlistCancelled, WaitlistEntered, WaitlistExpired, WaitlistOffered,
+        WaitlistPassed, WaitlistTaken,
     };
 
     let id = |last: u8| Uuid::from_bytes([3, 2, 3, 4, 5, 6, 0x77, 8, 0x89, 10, 11, 12, 13, 14, 15, last]);
@@ -127,6 +132,8 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, salons::Fact)> {
         forced: false,
         notes: None,
         created_at: at(0),
+        series: None,
+        offered_to: None,
     };
     let held = |last: u8, hour: i64, status| Visit {
         hold_expires_at: Some(at(5)),
@@ -144,6 +151,48 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, salons::Fact)> {
         notes: Some("Allergie".into()),
         ..visit(20, 15, BookingStatus::Confirmed)
     };
+    let again =
+        |last: u8, hour: i64| Visit { series: Some(id(40)), ..visit(last, hour, BookingStatus::Confirmed) };
+    let series = Series {
+        id: id(40),
+        customer: id(4),
+        starts_at: at(25 * 60),
+        rule: "FREQ=DAILY;COUNT=2".into(),
+        bookings: vec![id(41), id(42)],
+        cancelled_from: None,
+        created_at: at(0),
+    };
+    let entry = |last: u8| WaitlistEntry {
+        id: id(last),
+        number: u64::from(last),
+        customer: id(4),
+        services: vec![id(2)],
+        employee: None,
+        from: at(0),
+        to: at(100_000),
+        status: WaitlistStatus::Waiting,
+        offer: None,
+        passed: Vec::new(),
+        token_hash: None,
+        created_at: at(0),
+    };
+    let demanding = WaitlistEntry {
+        employee: Some(id(1)),
+        services: vec![id(2), id(2)],
+        token_hash: Some(5),
+        ..entry(51)
+    };
+    let offer = |status| Visit { offered_to: Some(id(51)), ..held(60, 30, status) };
+    let next_offer = |status| Visit { id: id(61), offered_to: Some(id(51)), ..held(61, 31, status) };
+    let offered = |booking| WaitlistEntry {
+        status: WaitlistStatus::Offered,
+        offer: Some(OpenOffer { booking, expires_at: at(5) }),
+        ..demanding.clone()
+    };
+    let missed = vec![PassedOffer::new(Span::new(at(1_800), at(1_830)))];
+    let passed = WaitlistEntry { passed: missed.clone(), ..demanding.clone() };
+    let taken = WaitlistEntry { status: WaitlistStatus::Taken, passed: missed.clone(), ..offered(id(61)) };
+    let waited = |last, status| WaitlistEntry { status, ..entry(last) };
     let legacy = LegacyBooking {
         id: id(30),
         external_id: None,
@@ -189,6 +238,25 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, salons::Fact)> {
         ("booking_no_show", BookingNoShow(visit(14, 5, NoShow))),
         ("booking_completed", BookingCompleted(visit(15, 6, Completed))),
         ("booking_rescheduled", BookingRescheduled(long)),
+        ("booking_created_in_series", BookingCreated(again(41, 25))),
+        ("booking_created_in_series_again", BookingCreated(again(42, 49))),
+        ("series_booked", SeriesBooked(series.clone())),
+        ("booking_cancelled_in_series", BookingCancelled(Visit { status: Cancelled, ..again(42, 49) })),
+        ("series_cancelled", SeriesCancelled(Series { cancelled_from: Some(at(48 * 60)), ..series })),
+        ("waitlist_entered", WaitlistEntered(entry(50))),
+        ("waitlist_entered_demanding", WaitlistEntered(demanding.clone())),
+        ("waitlist_entered_leaving", WaitlistEntered(entry(52))),
+        ("waitlist_entered_late", WaitlistEntered(entry(53))),
+        ("booking_created_offered", BookingCreated(offer(Held))),
+        ("waitlist_offered", WaitlistOffered(offered(id(60)))),
+        ("booking_expired_offered", BookingExpired(offer(Expired))),
+        ("waitlist_passed", WaitlistPassed(passed)),
+        ("booking_created_offered_again", BookingCreated(next_offer(Held))),
+        ("waitlist_offered_again", WaitlistOffered(WaitlistEntry { passed: missed, ..offered(id(61)) })),
+        ("booking_confirmed_offered", BookingConfirmed(next_offer(Confirmed))),
+        ("waitlist_taken", WaitlistTaken(taken)),
+        ("waitlist_cancelled", WaitlistCancelled(waited(52, WaitlistStatus::Cancelled))),
+        ("waitlist_expired", WaitlistExpired(waited(53, WaitlistStatus::Expired))),
         ("legacy_booking_put", LegacyBookingPut(legacy)),
         ("legacy_booking_put_again", LegacyBookingPut(later)),
         ("customer_deleted", CustomerDeleted(Customer { deleted: true, ..eve })),

@@ -105,7 +105,9 @@ fn write_version(view: &dyn Read, change: &Change<'_>, through: Seq, out: &mut V
         | Kind::Customer
         | Kind::ShiftPlan
         | Kind::Booking
-        | Kind::LegacyBooking => return false,
+        | Kind::LegacyBooking
+        | Kind::Series
+        | Kind::WaitlistEntry => return false,
     }
     true
 }

@@ -385,6 +385,10 @@ pub struct BookingBody {
     forced: bool,
     /// For people.
     notes: Option<String>,
+    /// The series that it is a visit of.
+    series_id: Option<Uuid>,
+    /// The entry of the waitlist that it is, or was, offered to.
+    waitlist_entry_id: Option<Uuid>,
     /// From 1.
     version: u64,
     created_at: Time,
@@ -417,6 +421,8 @@ impl BookingBody {
             hold_expires_at: is.hold_expires_at.map(Time),
             forced: is.forced,
             notes: is.notes,
+            series_id: is.series,
+            waitlist_entry_id: is.offered_to,
             version,
             created_at: Time(is.created_at),
             updated_at: Time(updated_at),

@@ -34,6 +34,12 @@ pub struct TokenQuery {
     token: Option<String>,
 }
 
+impl TokenQuery {
+    pub(super) fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+}
+
 /// Which past of a booking is wanted, and by what right.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]

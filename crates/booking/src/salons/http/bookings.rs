@@ -115,16 +115,7 @@ pub async fn create(
         let detail = "Without the permission staff a booking is held first (hold_seconds), and never forced.";
         return Err(Problem::forbidden(detail));
     }
-    let customer = match (value.customer_id, value.customer) {
-        (Some(id), None) => ForCustomer::Known(id),
-        (None, Some(input)) => ForCustomer::New(input.details()),
-        _ => {
-            return Err(Problem::field_refused(
-                "/customer_id",
-                "customer_id or customer is required, not both",
-            ));
-        }
-    };
+    let customer = for_customer(value.customer_id, value.customer)?;
     let token = new_token()?;
     let command = Book {
         customer,
@@ -147,6 +138,15 @@ pub async fn create(
     let body = NewBooking { booking: BookingBody::recorded(booking), token: (!replayed).then_some(token) };
     let path = || format!("bookings/{id}");
     Ok(write_reply(&app, scope.tenant, (effect, version, body), path, (position, replayed)))
+}
+
+/// For whom it is: one of the two says so.
+pub(super) fn for_customer(id: Option<Uuid>, new: Option<CustomerInput>) -> Result<ForCustomer, Problem> {
+    match (id, new) {
+        (Some(id), None) => Ok(ForCustomer::Known(id)),
+        (None, Some(input)) => Ok(ForCustomer::New(input.details())),
+        _ => Err(Problem::field_refused("/customer_id", "customer_id or customer is required, not both")),
+    }
 }
 
 /// Names starts that are to be had to whoever is refused one.
@@ -192,6 +192,9 @@ pub struct BookingsQuery {
     /// Those of this customer.
     #[serde(default)]
     customer_id: Option<Uuid>,
+    /// Those of this series.
+    #[serde(default)]
+    series_id: Option<Uuid>,
     /// Those with this status.
     #[param(inline)]
     #[serde(default)]
@@ -266,6 +269,7 @@ impl BookingsQuery {
             .filtered_by(time(self.to))
             .filtered_by(self.employee_id)
             .filtered_by(self.customer_id)
+            .filtered_by(self.series_id)
             .filtered_by(self.status.map(|status| format!("{status:?}")))
             .filtered_by(self.as_of.map(|as_of| format!("{as_of:?}")))
     }
@@ -296,6 +300,7 @@ pub async fn list(
         to: query.to.map(|time| time.0),
         employee: query.employee_id,
         customer: query.customer_id,
+        series: query.series_id,
         status: query.status.map(Into::into),
         at,
         as_of: listing.as_of,

@@ -11,9 +11,11 @@ pub mod employees;
 pub mod phone;
 pub mod plans;
 pub mod resources;
+pub mod series;
 pub mod services;
 pub mod settings;
 mod tokens;
+pub mod waitlist;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};

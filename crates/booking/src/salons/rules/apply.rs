@@ -5,11 +5,13 @@ use maitred_core::{At, ChangeId, Write};
 use crate::name::{self, Counter};
 use crate::record::{self, ChangeType, Index, Kind, Superseded};
 use crate::salons::booking::{Booking, BookingStatus};
-use crate::salons::bookings_view::{by_customer, by_employee, by_start, holds_of};
+use crate::salons::bookings_view::{by_customer, by_employee, by_series, by_start, holds_of};
 use crate::salons::fact::{Customer, Employee, Fact, Resource, Service};
 use crate::salons::legacy::LegacyBooking;
 use crate::salons::legacy_view;
+use crate::salons::series::Series;
 use crate::salons::view::{self, Kept};
+use crate::salons::waitlist::{self, Open, WaitlistEntry};
 use crate::slot::{self, Claim, SALON_NUMBER_MIN};
 use crate::timer::{self, Timer, TimerKind};
 
@@ -57,6 +59,22 @@ pub(super) fn apply(view: &mut dyn Write, fact: &Fact, at: At) {
             put_booking(view, ChangeType::Cancelled, booking, at);
         }
         Fact::LegacyBookingPut(booking) => put_legacy_booking(view, booking, at),
+        Fact::SeriesBooked(series) => {
+            put::<Series>(view, ChangeType::Created, series, at);
+        }
+        Fact::SeriesCancelled(series) => {
+            put::<Series>(view, ChangeType::Cancelled, series, at);
+        }
+        Fact::WaitlistEntered(entry) => {
+            name::set_counter(view, at.tenant, Counter::WaitlistNumbers, 0, entry.number);
+            put_entry(view, ChangeType::Created, entry, at);
+        }
+        Fact::WaitlistOffered(entry) | Fact::WaitlistPassed(entry) | Fact::WaitlistTaken(entry) => {
+            put_entry(view, ChangeType::Updated, entry, at);
+        }
+        Fact::WaitlistExpired(entry) | Fact::WaitlistCancelled(entry) => {
+            put_entry(view, ChangeType::Cancelled, entry, at);
+        }
     }
 }
 
@@ -104,6 +122,9 @@ fn put_booking(view: &mut dyn Write, change_type: ChangeType, booking: &Booking,
     let id = booking.id.as_u128();
     view.put(&by_start(at.tenant).time(booking.starts_at).u128(id), &[]);
     view.put(&by_customer(at.tenant, booking.customer).time(booking.starts_at).u128(id), &[]);
+    if let Some(series) = booking.series {
+        view.put(&by_series(at.tenant, series).time(booking.starts_at).u128(id), &[]);
+    }
     for item in &booking.items {
         view.put(&by_employee(at.tenant, item.employee.number).time(booking.starts_at).u128(id), &[]);
     }
@@ -118,9 +139,26 @@ fn set_hold(view: &mut dyn Write, booking: &Booking, at: At, held: bool) {
     } else {
         timer::remove(view, &timer);
     }
+    if booking.offered_to.is_some() {
+        return; // the salon's doing: it does not count among what the customer holds
+    }
     for holder in [Some(booking.customer.as_u128()), booking.holder].into_iter().flatten() {
         let key = holds_of(at.tenant, holder).time(due).u128(booking.id.as_u128());
         if held { view.put(&key, &[]) } else { view.delete(&key) }
+    }
+}
+
+/// Puts an entry of the waitlist, with its place among those that are open and its timer.
+fn put_entry(view: &mut dyn Write, change_type: ChangeType, entry: &WaitlistEntry, at: At) {
+    put::<WaitlistEntry>(view, change_type, entry, at);
+    let timer = Timer { due: entry.to, kind: TimerKind::WaitlistEnd, tenant: at.tenant, id: entry.id };
+    let place = waitlist::place(at.tenant, entry.number);
+    if entry.status.is_open() {
+        view.put(&place, &Open::of(entry).write());
+        timer::put(view, &timer);
+    } else {
+        view.delete(&place);
+        timer::remove(view, &timer);
     }
 }
 

@@ -1,25 +1,34 @@
 //! How commands on salons are answered.
 //!
-//! Next: [`bookings`] for visits, [`records`] for who and what there is, [`apply`] for what facts do to the view.
+//! Next: [`bookings`] for visits, [`series`] and [`waitlist`] for what stands around them, [`allotment`] for who does what,
+//! [`records`] for who and what there is, [`apply`] for what facts do to the view.
 
+pub(super) mod allotment;
 mod apply;
 mod bookings;
 mod imports;
 mod plans;
 mod records;
+mod series;
+mod waitlist;
 
-use maitred_core::{At, Class, Context, Decision, Domain, Read, Rejection, Storable, Undecodable, Write};
+use maitred_core::{
+    At, Class, Context, Decision, Domain, Read, Rejection, Storable, Timestamp, Undecodable, Write,
+};
 use serde::{Deserialize, Serialize};
 
-pub use self::bookings::{OPEN_HOLDS_MAX, SLOT_UNAVAILABLE};
-use super::booking::Booking as Visit;
+pub use self::allotment::SLOT_UNAVAILABLE;
+pub use self::bookings::OPEN_HOLDS_MAX;
+use super::booking::{Booking as Visit, BookingV1};
 use super::command::Command;
 use super::fact::{Customer, Employee, Fact, Resource, Service, Settings};
 use super::legacy::LegacyBooking;
 use super::plan::PlanState;
+use super::series::Series;
 use super::view::Kept;
+use super::waitlist::WaitlistEntry;
 use crate::Booking;
-use crate::encoding;
+use crate::encoding::{self, micros};
 use crate::flash_sales::Versioned;
 
 /// The rules of salons.
@@ -45,6 +54,31 @@ pub enum Outcome {
     Booking(Effect, Versioned<Visit>),
     /// A booking of the replaced system.
     LegacyBooking(Effect, Versioned<LegacyBooking>),
+    /// A series, and what became of the visits that the command was about.
+    Series(Effect, Versioned<Series>, Vec<Occurrence>),
+    /// An entry of the waitlist.
+    Waitlist(Effect, Versioned<WaitlistEntry>),
+}
+
+/// A visit of a series, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Occurrence {
+    /// When it begins, or would begin.
+    #[serde(with = "micros")]
+    pub starts_at: Timestamp,
+    /// What became of it.
+    pub visited: Visited,
+}
+
+/// What became of a visit of a series. In a stored outcome it is its place in this list: new ones come last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Visited {
+    /// It is booked.
+    Booked(Versioned<Visit>),
+    /// It is not to be had; why, in the words of `slot-unavailable`.
+    Clashed(String),
+    /// It was called off.
+    Cancelled(Versioned<Visit>),
 }
 
 /// What an accepted command did. In a stored outcome it is its place in this list: new ones come last.
@@ -86,10 +120,15 @@ impl Outcome {
             | Outcome::Customer(effect, _)
             | Outcome::Plan(effect, _)
             | Outcome::Booking(effect, _)
-            | Outcome::LegacyBooking(effect, _) => *effect,
+            | Outcome::LegacyBooking(effect, _)
+            | Outcome::Series(effect, ..)
+            | Outcome::Waitlist(effect, _) => *effect,
         }
     }
 }
+
+/// The place of [`Outcome::Booking`] among the outcomes, as it is stored.
+const BOOKING: u8 = 6;
 
 type Decided = Result<Decision<Fact, Outcome>, Rejection>;
 
@@ -124,6 +163,12 @@ impl Domain for Rules {
             Command::Reschedule(command) => bookings::reschedule(view, command, cx),
             Command::Advance(change) => bookings::advance(view, change, cx),
             Command::ExpireBooking { booking } => bookings::expire(view, *booking, cx),
+            Command::BookSeries(command) => series::book(view, command, cx),
+            Command::CancelSeries(command) => series::cancel(view, command, cx),
+            Command::EnterWaitlist(command) => waitlist::enter(view, command, cx),
+            Command::CancelWaitlistEntry(change) => waitlist::cancel(view, change, cx),
+            Command::OfferTime(command) => waitlist::offer(view, command, cx),
+            Command::ExpireWaitlistEntry { entry } => waitlist::expire(view, *entry, cx),
         }
     }
 
@@ -166,10 +211,19 @@ fn next_version<T>(before: u64, is: T, cx: &Context) -> Versioned<T> {
 
 impl Storable for Outcome {
     fn store(&self, out: &mut Vec<u8>) {
-        encoding::store(1, self, out);
+        encoding::store(2, self, out);
     }
 
     fn restore(bytes: &[u8]) -> Result<Self, Undecodable> {
-        encoding::restore(1, bytes, "the outcome of a salon's command")
+        const WHAT: &str = "the outcome of a salon's command";
+        // In the first version bookings were others, and nothing else was.
+        if let [1, BOOKING, booking @ ..] = bytes {
+            let undecodable = || Undecodable { what: WHAT.into() };
+            let (effect, found): (Effect, Versioned<BookingV1>) = encoding::decode(booking, undecodable)?;
+            let Versioned { version, updated_at, is } = found;
+            return Ok(Outcome::Booking(effect, Versioned { version, updated_at, is: is.into() }));
+        }
+        let version = bytes.first().copied().filter(|version| *version == 1).unwrap_or(2);
+        encoding::restore(version, bytes, WHAT)
     }
 }

@@ -1,0 +1,190 @@
+//! What offers a time to whoever waits for one: a consumer that follows what is decided about a salon.
+//!
+//! A fact may bring time that was not to be had before it ([`Brought`]). Whoever waits for such a time is looked through in
+//! order of entry; a command for each who could have something then looks again, at the writer's instant, and holds what it
+//! finds. Time that only comes within the salon's horizon, or was free all along, is not offered but to somebody new.
+//!
+//! Invariants:
+//! - Following a fact again leads to offers of what is still free, or to nothing.
+//! - The facts of a salon are followed one after another: nobody is offered what somebody before them on the list is about
+//!   to be.
+//! - What is searched is bounded: by the open entries of the list, and by what a fact can bring.
+
+use std::ops::ControlFlow;
+
+use maitred_core::{At, Read, TenantNumber, Timestamp};
+use maitred_engine::consumers::Consumer;
+use uuid::Uuid;
+
+use super::booking::{BookedItem, Booking};
+use super::calculus::BUFFER_MINUTES_MAX;
+use super::command::{Command, OfferTime};
+use super::fact::{Customer, Fact};
+use super::gather::{self, Asked, Wanted};
+use super::intervals::Span;
+use super::local_time::{earlier, later, local_date, plus_days};
+use super::offers::{self, Days};
+use super::plan::PlanState;
+use super::rules::allotment::{Wish, allot};
+use super::view;
+use super::waitlist::{self, Open, WaitlistEntry, WaitlistStatus};
+use crate::Booking as Product;
+
+/// How many local days are searched at once: what is near is found without looking at what is far.
+const DAYS_AT_ONCE: i32 = 8;
+/// All of time.
+const ALWAYS: Span = Span::new(Timestamp::from_micros(i64::MIN), Timestamp::from_micros(i64::MAX));
+
+/// The consumer that makes the offers.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct WaitlistOffers;
+
+impl Consumer<Product> for WaitlistOffers {
+    fn name(&self) -> &'static str {
+        "waitlist-offers"
+    }
+
+    fn wants(&self, kind: u16) -> bool {
+        let wanted = [
+            "BookingCancelled",
+            "BookingExpired",
+            "BookingNoShow",
+            "BookingRescheduled",
+            "PlanChanged",
+            "SettingsChanged",
+            "EmployeeUpdated",
+            "ServiceUpdated",
+            "ResourceCreated",
+            "ResourceUpdated",
+            "WaitlistEntered",
+            "WaitlistPassed",
+        ];
+        Fact::KINDS.iter().any(|known| known.kind == kind && wanted.contains(&known.name))
+    }
+
+    /// All of a salon's facts are about one thing: its list.
+    fn key(&self, fact: &crate::Fact, _: At) -> Option<u128> {
+        matches!(fact, crate::Fact::Salons(_)).then_some(0)
+    }
+
+    fn consume(&self, view: &dyn Read, fact: &crate::Fact, at: At) -> Result<Vec<crate::Command>, String> {
+        let crate::Fact::Salons(fact) = fact else { return Ok(Vec::new()) };
+        let open = waitlist::open(view, at.tenant, at.timestamp);
+        let brought = match open.is_empty() {
+            true => None,
+            false => brought(view, fact, &open, at),
+        };
+        let Some(brought) = brought else { return Ok(Vec::new()) };
+        Ok(commands(view, &open, brought, at).into_iter().map(crate::Command::from).collect())
+    }
+}
+
+/// What a fact may have brought.
+#[derive(Debug, Clone, Copy)]
+struct Brought {
+    /// When there may be time that was not to be had.
+    span: Span,
+    /// To whom alone it is of use, if that is so.
+    only: Option<Uuid>,
+}
+
+fn brought(view: &dyn Read, fact: &Fact, open: &[Open], at: At) -> Option<Brought> {
+    let time = |span: Span| (!span.is_empty()).then_some(Brought { span, only: None });
+    match fact {
+        Fact::BookingCancelled(booking) | Fact::BookingExpired(booking) | Fact::BookingNoShow(booking) => {
+            time(Span::new(booking.starts_at, booking.ends_at))
+        }
+        Fact::BookingRescheduled(booking) => {
+            let before = view::any::<Booking>(view, at.tenant, booking.id, at.seq.checked_sub(1))?.is;
+            time(Span::new(before.starts_at, before.ends_at))
+        }
+        Fact::PlanChanged(plan) => time(gained(view, plan, open, at)?),
+        Fact::WaitlistEntered(entry) | Fact::WaitlistPassed(entry) => {
+            Some(Brought { span: ALWAYS, only: Some(entry.id) })
+        }
+        _ => time(ALWAYS),
+    }
+}
+
+/// When an employee works who did not work then before, as one span.
+fn gained(view: &dyn Read, plan: &PlanState, open: &[Open], at: At) -> Option<Span> {
+    let from = open.iter().map(|open| open.window.starts_at).min()?.max(at.timestamp);
+    let window = Span::new(from, open.iter().map(|open| open.window.ends_at).max()?);
+    let zone = gather::zone(view, at.tenant);
+    let before = view::plan(view, at.tenant, plan.employee, at.seq.checked_sub(1)).is;
+    let working = |plan: &PlanState| plan.calculated().working(&zone, window);
+    let gained = working(plan).subtract(&working(&before));
+    let (first, last) = (gained.spans().first()?, gained.spans().last()?);
+    Some(Span::new(first.starts_at, last.ends_at))
+}
+
+/// A command for each who could have something of what was brought, beside those before them.
+fn commands(view: &dyn Read, open: &[Open], brought: Brought, at: At) -> Vec<Command> {
+    let asked = Asked { view, tenant: at.tenant, now: at.timestamp, except: None };
+    let mut beside: Vec<BookedItem> = Vec::new();
+    let mut commands = Vec::new();
+    let concerned = |open: &&Open| brought.only.is_none_or(|only| only == open.id);
+    for open in open.iter().filter(concerned) {
+        let Some((entry, wanted)) = waiting(view, at.tenant, open) else { continue };
+        let starts = starts(&entry, &wanted, brought.span);
+        let Some(visit) = first_time(&asked, &entry, &wanted, starts, &beside) else { continue };
+        let wish = Wish { wanted: &wanted, starts_at: visit.starts_at, force: false, beside: &beside };
+        let Ok(items) = allot(&asked, &wish) else { continue };
+        beside.extend(items);
+        // The writer may find that this one is taken, and a later one is not.
+        let starts = Span::new(visit.starts_at, starts.ends_at);
+        commands.push(Command::OfferTime(OfferTime { entry: entry.id, starts }));
+    }
+    commands
+}
+
+/// An entry that waits, and what it waits for, if that can be booked.
+fn waiting(view: &dyn Read, tenant: TenantNumber, open: &Open) -> Option<(WaitlistEntry, Vec<Wanted>)> {
+    let entry = view::get::<WaitlistEntry>(view, tenant, open.id, None)?.is;
+    if entry.status != WaitlistStatus::Waiting {
+        return None;
+    }
+    view::get::<Customer>(view, tenant, entry.customer, None)?;
+    let wanted = offers::wanted(view, tenant, &entry.items())?;
+    Some((entry, wanted))
+}
+
+/// When visits begin that could use time within `span`, be it for a buffer, and that the entry wants.
+fn starts(entry: &WaitlistEntry, wanted: &[Wanted], span: Span) -> Span {
+    let minutes = wanted.iter().map(|wanted| wanted.service.time.duration_minutes).sum::<u32>();
+    let margin = 2 * BUFFER_MINUTES_MAX;
+    let reach = Span::new(earlier(earlier(span.starts_at, minutes), margin), later(span.ends_at, margin));
+    reach.common(Span::new(entry.from, entry.to))
+}
+
+/// The first visit that is to be had, begins within `starts` and in the future, and is wanted by the entry.
+pub(super) fn first_time(
+    asked: &Asked<'_>,
+    entry: &WaitlistEntry,
+    wanted: &[Wanted],
+    starts: Span,
+    beside: &[BookedItem],
+) -> Option<Span> {
+    let ahead = Timestamp::from_micros(asked.now.as_micros().saturating_add(1));
+    let starts = starts.common(Span::new(ahead.max(entry.from), entry.to));
+    if starts.is_empty() {
+        return None;
+    }
+    let zone = gather::zone(asked.view, asked.tenant);
+    let mut from = local_date(&zone, starts.starts_at);
+    let end = plus_days(local_date(&zone, starts.ends_at), 1);
+    let mut found = None;
+    while from < end && found.is_none() {
+        let to = plus_days(from, DAYS_AT_ONCE).min(end);
+        let days = Days { from, to, step_minutes: None, each_employee: false };
+        offers::offers_beside(asked, wanted, beside, &days, |offer| {
+            if starts.has(offer.span.starts_at) && entry.wants(offer.span) {
+                found = Some(offer.span);
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        });
+        from = to;
+    }
+    found
+}
