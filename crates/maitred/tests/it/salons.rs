@@ -8,27 +8,27 @@ use crate::client::Answer;
 use crate::server::Server;
 
 /// A salon on a server: Ann cuts and colours, from 9 to 17 on every day, in the time zone of the tenant.
-struct Salon<'a> {
-    server: &'a Server,
+pub(crate) struct Salon<'a> {
+    pub(crate) server: &'a Server,
     base: String,
-    cut: String,
+    pub(crate) cut: String,
     colour: String,
-    ann: String,
-    customer: String,
+    pub(crate) ann: String,
+    pub(crate) customer: String,
     /// A week from now, and the day after.
-    days: (String, String),
+    pub(crate) days: (String, String),
 }
 
-fn id(body: &Value) -> String {
+pub(crate) fn id(body: &Value) -> String {
     body["id"].as_str().expect("an id").to_owned()
 }
 
-fn refused(answer: &Answer, status: u16, code: &str) {
+pub(crate) fn refused(answer: &Answer, status: u16, code: &str) {
     assert_eq!(answer.refusal(), (status, code.to_owned()));
 }
 
 impl<'a> Salon<'a> {
-    fn new(server: &'a Server, tenant: &str) -> Self {
+    pub(crate) fn new(server: &'a Server, tenant: &str) -> Self {
         let base = format!("/v1/tenants/{tenant}");
         let create = |what: &str, body: Value| {
             let answer = server.post(format!("{base}/{what}")).json(&body).send();
@@ -58,11 +58,11 @@ impl<'a> Salon<'a> {
         Salon { server, base, cut, colour, ann, customer, days: (day(7), day(8)) }
     }
 
-    fn path(&self, rest: &str) -> String {
+    pub(crate) fn path(&self, rest: &str) -> String {
         format!("{}/{rest}", self.base)
     }
 
-    fn slots(&self, query: &str) -> Vec<Value> {
+    pub(crate) fn slots(&self, query: &str) -> Vec<Value> {
         let (from, to) = &self.days;
         let path = self.path(&format!("availability?from={from}&to={to}&{query}"));
         let found = self.server.get(path).send().ok(200);
@@ -70,14 +70,14 @@ impl<'a> Salon<'a> {
         found["slots"].as_array().expect("slots").clone()
     }
 
-    fn booking(&self, starts_at: &Value) -> Value {
+    pub(crate) fn booking(&self, starts_at: &Value) -> Value {
         json!({
             "customer_id": self.customer, "starts_at": starts_at,
             "items": [{"service_id": self.cut, "employee_id": "any"}],
         })
     }
 
-    fn book(&self, body: &Value) -> Answer {
+    pub(crate) fn book(&self, body: &Value) -> Answer {
         self.server.post(self.path("bookings")).json(body).send()
     }
 }
