@@ -92,6 +92,8 @@ impl Gathered {
         let window = availability::window(shortest, &items, days(&settings));
         let suits =
             |employee: &Employee| employee.active && wanted.iter().any(|wanted| can_do(wanted, employee));
+        let near = |item: &&BookedItem| Span::new(item.starts_at, item.ends_at()).overlaps(window);
+        let beside = beside.iter().filter(near).collect();
         let mut booked = Booked { known: HashMap::new(), beside };
         let employees: Vec<Employee> = view::all(view, tenant).into_iter().filter(suits).collect();
         let calculated_employees = employees.iter().map(|employee| {
@@ -175,7 +177,7 @@ impl<'a> Kinds<'a> {
 /// The bookings that were read for a question, and what is booked beside them.
 struct Booked<'a> {
     known: HashMap<u128, Option<Booking>>,
-    beside: &'a [BookedItem],
+    beside: Vec<&'a BookedItem>,
 }
 
 impl Booked<'_> {

@@ -6,8 +6,8 @@
 //!
 //! Invariants:
 //! - Following a fact again leads to offers of what is still free, or to nothing.
-//! - The facts of a salon are followed one after another: nobody is offered what somebody before them on the list is about
-//!   to be.
+//! - The facts of a salon are followed one after another, as of the newest view: what is free there may have come free by a
+//!   fact behind the one that is followed, and goes to those first on the list all the same.
 //! - What is searched is bounded: by the open entries of the list, and by what a fact can bring.
 
 use std::ops::ControlFlow;
@@ -118,35 +118,95 @@ fn gained(view: &dyn Read, plan: &PlanState, open: &[Open], at: At) -> Option<Sp
     Some(Span::new(first.starts_at, last.ends_at))
 }
 
-/// A command for each who could have something of what was brought, beside those before them.
-fn commands(view: &dyn Read, open: &[Open], brought: Brought, at: At) -> Vec<Command> {
-    let asked = Asked { view, tenant: at.tenant, now: at.timestamp, except: None };
-    let mut beside: Vec<BookedItem> = Vec::new();
-    let mut commands = Vec::new();
-    let concerned = |open: &&Open| brought.only.is_none_or(|only| only == open.id);
-    for open in open.iter().filter(concerned) {
-        let Some((entry, wanted)) = waiting(view, at.tenant, open) else { continue };
-        let starts = starts(&entry, &wanted, brought.span);
-        let Some(visit) = first_time(&asked, &entry, &wanted, starts, &beside) else { continue };
-        let wish = Wish { wanted: &wanted, starts_at: visit.starts_at, force: false, beside: &beside };
-        let Ok(items) = allot(&asked, &wish) else { continue };
-        beside.extend(items);
-        // The writer may find that this one is taken, and a later one is not.
-        let starts = Span::new(visit.starts_at, starts.ends_at);
-        commands.push(Command::OfferTime(OfferTime { entry: entry.id, starts }));
-    }
-    commands
+/// Somebody who waits, and what for.
+struct Waiting {
+    entry: WaitlistEntry,
+    wanted: Vec<Wanted>,
 }
 
-/// An entry that waits, and what it waits for, if that can be booked.
-fn waiting(view: &dyn Read, tenant: TenantNumber, open: &Open) -> Option<(WaitlistEntry, Vec<Wanted>)> {
+/// An entry that waits, if what it waits for can be booked.
+fn waiting(view: &dyn Read, tenant: TenantNumber, open: &Open) -> Option<Waiting> {
     let entry = view::get::<WaitlistEntry>(view, tenant, open.id, None)?.is;
     if entry.status != WaitlistStatus::Waiting {
         return None;
     }
     view::get::<Customer>(view, tenant, entry.customer, None)?;
     let wanted = offers::wanted(view, tenant, &entry.items())?;
-    Some((entry, wanted))
+    Some(Waiting { entry, wanted })
+}
+
+/// A command for each who could have something of what was brought.
+fn commands(view: &dyn Read, open: &[Open], brought: Brought, at: At) -> Vec<Command> {
+    let asked = Asked { view, tenant: at.tenant, now: at.timestamp, except: None };
+    let mut round = Round { asked, beside: Vec::new(), commands: Vec::new() };
+    let read = |open: &Open| waiting(view, at.tenant, open);
+    match brought.only {
+        None => {
+            for waiting in open.iter().filter_map(read) {
+                if let Some(found) = round.first(&waiting, brought.span) {
+                    round.offer(&waiting, found);
+                }
+            }
+        }
+        Some(only) => {
+            let place = open.iter().position(|open| open.id == only);
+            let one = place.and_then(|place| Some((&open[..place], read(&open[place])?)));
+            if let Some((before, waiting)) = one {
+                round.offer_behind(|| before.iter().filter_map(read).collect(), &waiting);
+            }
+        }
+    }
+    round.commands
+}
+
+/// A visit that could be offered, and until when the search went that found it.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    visit: Span,
+    end: Timestamp,
+}
+
+/// Offers that are made together, each beside those before it.
+struct Round<'a> {
+    asked: Asked<'a>,
+    beside: Vec<BookedItem>,
+    commands: Vec<Command>,
+}
+
+impl Round<'_> {
+    /// The first visit for somebody that could use time within `span`.
+    fn first(&self, Waiting { entry, wanted }: &Waiting, span: Span) -> Option<Found> {
+        let starts = starts(entry, wanted, span);
+        let visit = first_time(&self.asked, entry, wanted, starts, &self.beside)?;
+        Some(Found { visit, end: starts.ends_at })
+    }
+
+    fn offer(&mut self, Waiting { entry, wanted }: &Waiting, Found { visit, end }: Found) {
+        let wish = Wish { wanted, starts_at: visit.starts_at, force: false, beside: &self.beside };
+        let Ok(items) = allot(&self.asked, &wish) else { return };
+        self.beside.extend(items);
+        // The writer may find that this one is taken, and a later one is not.
+        let starts = Span::new(visit.starts_at, end);
+        self.commands.push(Command::OfferTime(OfferTime { entry: entry.id, starts }));
+    }
+
+    /// Offers to somebody what is free, but first to those before them on the list what these want of it: it may have come
+    /// free by a fact that is yet to be followed.
+    fn offer_behind(&mut self, before: impl FnOnce() -> Vec<Waiting>, waiting: &Waiting) {
+        let Some(mut found) = self.first(waiting, ALWAYS) else { return };
+        let mut before = before();
+        loop {
+            let wants =
+                |(place, waiting): (usize, &Waiting)| Some((place, self.first(waiting, found.visit)?));
+            let Some((place, theirs)) = before.iter().enumerate().find_map(wants) else { break };
+            self.offer(&before.remove(place), theirs);
+            match self.first(waiting, ALWAYS) {
+                Some(next) => found = next,
+                None => return,
+            }
+        }
+        self.offer(waiting, found);
+    }
 }
 
 /// When visits begin that could use time within `span`, be it for a buffer, and that the entry wants.

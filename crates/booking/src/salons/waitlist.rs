@@ -28,11 +28,11 @@ use crate::encoding::micros;
 use crate::record::Index;
 
 /// The most entries of a salon that are open at once.
-pub const OPEN_MAX: usize = 1_000;
+pub const OPEN_MAX: usize = 500;
 /// The most entries of a customer that are open at once.
 pub const OPEN_OF_CUSTOMER_MAX: usize = 10;
 /// The longest time that is waited for, in days of 24 hours.
-pub const WINDOW_DAYS_MAX: i64 = 92;
+pub const WINDOW_DAYS_MAX: i64 = 62;
 /// After so many offers that were not taken an entry is over.
 pub const PASSED_MAX: usize = 20;
 

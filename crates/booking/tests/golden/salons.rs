@@ -1,5 +1,6 @@
 //! Samples of a salon's facts, in an order in which they could have been decided.
 
+use maitred_booking::flash_sales::Versioned;
 use maitred_booking::money::{Currency, Money};
 use maitred_booking::salons;
 use maitred_booking::salons::booking::{BookedItem, Booking as Visit, BookingStatus, Place};
@@ -9,7 +10,7 @@ use maitred_booking::salons::plan::{AbsenceState, AbsenceTime, Day, DayTime, Pat
 use maitred_booking::salons::series::Series;
 use maitred_booking::salons::waitlist::{OpenOffer, PassedOffer, WaitlistEntry, WaitlistStatus};
 use maitred_booking::salons::{Decimal, LegacyBooking, LegacyStatus};
-use maitred_core::Timestamp;
+use maitred_core::{Recorded, Storable, Timestamp};
 use uuid::Uuid;
 
 /// A salon with one of everything, and bookings of every status.
@@ -265,4 +266,31 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, salons::Fact)> {
         ("resource_deleted", ResourceDeleted(Resource { deleted: true, active: false, ..chair })),
     ]
     .into_iter()
+}
+
+/// Outcomes are kept with idempotency keys: those of a build before series and the waitlist are still told.
+#[test]
+fn a_stored_outcome_of_the_first_version_is_read() {
+    let body = super::unhex(&super::golden("230.1.booking_created.hex", ""));
+    let fact = salons::Fact::decode(230, 1, &body).expect("a fact of the first version");
+    let salons::Fact::BookingCreated(booking) = fact else { panic!("{fact:?}") };
+    let updated_at = Timestamp::from_micros(0);
+    // Version 1, a booking, created; its version, the instant, and the booking as its fact had it.
+    let stored = [vec![1, 6, 1, 7, 0], body].concat();
+    let found = Versioned { version: 7, updated_at, is: booking };
+    let outcome = salons::Outcome::Booking(salons::Effect::Created, found);
+    assert_eq!(salons::Outcome::restore(&stored).as_ref(), Ok(&outcome));
+
+    let settings = Versioned { version: 2, updated_at, is: Settings::default() };
+    for outcome in [salons::Outcome::Settings(salons::Effect::Updated, settings), outcome] {
+        let mut stored = Vec::new();
+        outcome.store(&mut stored);
+        assert_eq!(stored[0], 2);
+        assert_eq!(salons::Outcome::restore(&stored).as_ref(), Ok(&outcome));
+        stored[0] = 3;
+        assert!(salons::Outcome::restore(&stored).is_err(), "of a build that is to come");
+        stored[0] = 1;
+        let is_booking = matches!(outcome, salons::Outcome::Booking(..));
+        assert_eq!(salons::Outcome::restore(&stored).is_err(), is_booking, "nothing else was otherwise");
+    }
 }

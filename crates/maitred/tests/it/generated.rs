@@ -258,7 +258,8 @@ fn check(server: &Server) {
             break;
         }
     }
-    assert!(asked >= 2 * operations.len() && accepted > asked / 12, "{accepted} of {asked} were accepted");
+    // Most operations are about one record, and few of the ids that are drawn lead to one.
+    assert!(asked >= 2 * operations.len() && accepted > asked / 15, "{accepted} of {asked} were accepted");
 }
 
 #[test]

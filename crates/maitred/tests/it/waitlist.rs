@@ -1,9 +1,13 @@
 //! `/v1/tenants/{tenant}/waitlist…`, and what its consumer does by itself.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::salons::{Salon, id, refused};
 use crate::server::Server;
+
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The half hour from nine, a week from now.
 fn window(salon: &Salon<'_>) -> (Value, Value) {
@@ -15,14 +19,16 @@ fn wait(salon: &Salon<'_>) -> Value {
     json!({"customer_id": salon.customer, "service_ids": [salon.cut], "employee_id": salon.ann, "from": from, "to": to})
 }
 
-/// An entry as it was told of when it came to this status, which is waited for.
+/// Asks until an entry has this status.
 fn until(salon: &Salon<'_>, entry: &str, status: &str) -> Value {
-    let mut events = salon.server.get(salon.path("changes")).listen();
+    let began = Instant::now();
     loop {
-        let (_, change) = events.next().expect("the feed goes on");
-        if change["record_id"] == entry && change["data"]["status"] == status {
-            return change["data"].clone();
+        let found = salon.server.get(salon.path(&format!("waitlist/{entry}"))).send().ok(200);
+        if found["status"] == status {
+            return found;
         }
+        assert!(began.elapsed() < PATIENCE, "in vain: {found}, and not {status}");
+        std::thread::yield_now();
     }
 }
 

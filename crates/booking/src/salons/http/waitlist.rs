@@ -23,7 +23,13 @@ use crate::parameters::{IdempotencyHeader, IfMatchHeader, IfNoneMatchHeader, Pos
 use crate::salons::command::{Change, Command, EnterWaitlist};
 use crate::salons::rules::{Effect, Outcome};
 use crate::salons::view;
-use crate::salons::waitlist::{OpenOffer, WaitlistEntry, WaitlistStatus};
+use crate::salons::waitlist::{
+    OPEN_MAX, OPEN_OF_CUSTOMER_MAX, OpenOffer, PASSED_MAX, WINDOW_DAYS_MAX, WaitlistEntry, WaitlistStatus,
+};
+
+// The texts below take literals alone.
+const _: () =
+    assert!(OPEN_MAX == 500 && OPEN_OF_CUSTOMER_MAX == 10 && PASSED_MAX == 20 && WINDOW_DAYS_MAX == 62);
 
 /// Somebody who is to be noted as waiting.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -39,7 +45,7 @@ pub struct WaitlistInput {
     employee_id: Option<Uuid>,
     /// The visit begins then or later.
     from: Time,
-    /// The visit ends then or sooner; at most 92 days behind `from`.
+    /// The visit ends then or sooner; at most 62 days behind `from`.
     to: Time,
 }
 
@@ -196,7 +202,7 @@ fn answer(app: &App, scope: &Scope, accepted: Accepted<Outcome>, token: Option<S
     responses(
         (status = 201, description = "They wait", body = NewWaitlistEntry),
         (status = 404, description = "The customer, a service or the employee is not there"),
-        (status = 429, description = "The salon has 1,000 open entries, or the customer 10"),
+        (status = 429, description = "The salon has 500 open entries, or the customer 10"),
     )
 )]
 pub async fn create(
