@@ -181,6 +181,9 @@ fn a_freed_time_is_offered_in_order_of_entry() {
     assert_eq!(floor.salon.world.replay().hash(), floor.salon.world.view.hash());
 }
 
+/// What makes time free, given what is booked.
+type Free<'a> = &'a dyn Fn(&mut Floor, Uuid);
+
 /// Whatever frees ten o'clock, where Ann does not work or is taken, leads to an offer of it.
 #[test]
 fn time_comes_free_in_many_ways() {
@@ -192,7 +195,7 @@ fn time_comes_free_in_many_ways() {
         let command = Reschedule { booking, starts_at, items, force: false, if_version: None };
         floor.submit(&Command::Reschedule(command)).expect("free");
     };
-    let free: [(&str, &dyn Fn(&mut Floor, Uuid)); 8] = [
+    let free: [(&str, Free<'_>); 8] = [
         ("cancelled", &|floor, booking| floor.advance(booking, Advance::Cancel).expect("it stands")),
         ("no-show", &|floor, booking| floor.advance(booking, Advance::NoShow).expect("it stands")),
         ("moved", &|floor, booking| moves(floor, booking)),
