@@ -29,6 +29,8 @@ use crate::{record, tenants};
 
 /// The most tenants, and the most keys, that are remembered between requests.
 const REMEMBERED_MAX: usize = 16_384;
+/// The number of no tenant.
+const NO_TENANT: TenantNumber = TenantNumber(u32::MAX);
 
 /// The tenant a request is about, and who asks: what [`authorize`] found.
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +71,31 @@ pub fn authorize(
     }
 }
 
+/// As [`authorize`], of a route that has tokens of its own for whoever has no permission. With `?token=` a request comes
+/// through as nobody's: its handler looks at the token, and whether there is such a tenant is told to whoever has it.
+pub fn authorize_or_token(
+    app: App,
+    permission: Permission,
+) -> impl Fn(&mut Request) -> Result<(), Problem> + Clone + Send + Sync + 'static {
+    move |request| {
+        let given = request.uri().query().and_then(|given| query::one::<String>(given, "token"));
+        let scope = match given {
+            Some(_) => by_token(&app, request)?,
+            None => admit(&app, permission, request)?,
+        };
+        request.extensions_mut().insert(scope);
+        Ok(())
+    }
+}
+
+/// Nobody, in the tenant of the path, or in one that is never there.
+fn by_token(app: &App, request: &mut Request) -> Result<Scope, Problem> {
+    let params = path_params(request)?;
+    let slug = params.iter().find(|(name, _)| *name == "tenant").map(|(_, slug)| slug);
+    let found = slug.and_then(|slug| app.tenant(slug));
+    Ok(Scope { tenant: found.map_or(NO_TENANT, |found| found.number), caller: Caller::ANONYMOUS })
+}
+
 fn admit(app: &App, permission: Permission, request: &mut Request) -> Result<Scope, Problem> {
     let params = path_params(request)?;
     let caller = app.caller(request.headers())?;
@@ -77,7 +104,7 @@ fn admit(app: &App, permission: Permission, request: &mut Request) -> Result<Sco
         return Ok(Scope { tenant: TenantNumber::SYSTEM, caller });
     };
     let found = app.tenant(slug).or_else(|| app.closed_tenant(slug, caller, request));
-    let number = found.map_or(TenantNumber(u32::MAX), |found| found.number);
+    let number = found.map_or(NO_TENANT, |found| found.number);
     let public =
         if found.is_some_and(|found| found.public) { PublicRoutes::Open } else { PublicRoutes::Closed };
     caller.require(permission, number, public)?;

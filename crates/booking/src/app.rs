@@ -21,7 +21,7 @@ use crate::soundness::Soundness;
 use crate::tenants::{self, CreateTenant, DropIns};
 use crate::{Booking, Command, Outcome};
 
-pub use crate::admission::{Scope, authorize, tenant_not_found};
+pub use crate::admission::{Scope, authorize, authorize_or_token, tenant_not_found};
 
 /// How long a read waits for the position it asks for.
 pub const POSITION_WAIT_MAX: Duration = Duration::from_secs(2);

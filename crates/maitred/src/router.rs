@@ -9,19 +9,19 @@ use axum::extract::Request;
 use axum::routing::MethodRouter;
 use axum::{Extension, Router};
 use maitred_booking::accounts::http as accounts;
-use maitred_booking::app::{Access, App, authorize};
+use maitred_booking::app::{Access, App, authorize, authorize_or_token};
 use maitred_booking::appointments::http as appointments;
 use maitred_booking::changes;
 use maitred_booking::flash_sales::http::{orders, products, reports, sales};
 use maitred_booking::salons::http::{
-    availability, booking, bookings, calendar, customers, employees, phone, plans, resources, series,
-    services, settings, waitlist,
+    availability, booking, bookings, calendar, customers, employees, legacy_bookings, phone, plans,
+    resources, series, services, settings, waitlist,
 };
 use maitred_booking::tenants::http::{keys, tenants};
 use maitred_web::limits::{BodyBytesMax, TimeoutLayer};
 use maitred_web::loopback::loopback_only;
 use maitred_web::request_id::RequestLayer;
-use maitred_web::{Guard, Permission, problem, query};
+use maitred_web::{Guard, Permission, Problem, problem, query};
 use tower::util::option_layer;
 use utoipa::OpenApi;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter, UtoipaMethodRouterExt};
@@ -68,9 +68,12 @@ pub fn with_limits(app: &App, limits: &Limits) -> (Router, utoipa::openapi::Open
         .allow(Staff, routes!(waitlist::create, waitlist::list))
         .allow(Public, routes!(waitlist::get, waitlist::delete))
         .allow(Staff, routes!(waitlist::versions))
+        .allow(Staff, routes!(legacy_bookings::list))
+        .allow(Staff, routes!(legacy_bookings::get))
+        .allow(Staff, routes!(legacy_bookings::versions))
         .allow(Staff, routes!(calendar::get))
-        .allow(Staff, routes!(phone::create_token))
-        .allow(Public, routes!(phone::calendar))
+        .allow(Staff, routes!(phone::create_token, phone::revoke_token))
+        .allow_or_token(Staff, routes!(phone::calendar))
         .allow(Staff, routes!(employees::list))
         .allow(Owner, routes!(employees::create))
         .allow(Staff, routes!(employees::get))
@@ -182,7 +185,24 @@ impl Routes {
     }
 
     /// Adds the operations of a path, and lets only callers with `permission` through to them.
-    fn allow(mut self, permission: Permission, routes: UtoipaMethodRouter<App>) -> Self {
+    fn allow(self, permission: Permission, routes: UtoipaMethodRouter<App>) -> Self {
+        let admit = authorize(self.app.clone(), permission);
+        self.guarded(permission, admit, routes)
+    }
+
+    /// Adds an operation, and lets those through to it who have `permission`, and those who send a token, at which its
+    /// handler looks.
+    fn allow_or_token(self, permission: Permission, routes: UtoipaMethodRouter<App>) -> Self {
+        let admit = authorize_or_token(self.app.clone(), permission);
+        self.guarded(permission, admit, routes)
+    }
+
+    fn guarded(
+        mut self,
+        permission: Permission,
+        admit: impl Fn(&mut Request) -> Result<(), Problem> + Clone + Send + Sync + 'static,
+        routes: UtoipaMethodRouter<App>,
+    ) -> Self {
         let (schemas, mut paths, methods) = routes;
         let mut without_query = Vec::new();
         for (path, item) in &mut paths.paths {
@@ -194,7 +214,6 @@ impl Routes {
                 }
             }
         }
-        let admit = authorize(self.app.clone(), permission);
         // On the routes, not around them: who asks for a method that is not there is told so.
         let guard = Guard::new(move |request: &mut Request| {
             admit(request)?;

@@ -57,8 +57,8 @@ pub enum Command {
     UpdateEmployee(Change<Uuid, EmployeePatch>),
     /// Take an employee away for good; their history stays.
     DeleteEmployee(Change<Uuid, ()>),
-    /// Give an employee's calendar another token, by its hash; the one before it opens nothing any more.
-    SetCalendarToken(Change<Uuid, u128>),
+    /// Give an employee's calendar another token, by its hash, or none; the one before it opens nothing any more.
+    SetCalendarToken(Change<Uuid, Option<u128>>),
     /// Bring in a service.
     CreateService(ServiceDetails),
     /// Change a service. Bookings that are there keep its times and its price.

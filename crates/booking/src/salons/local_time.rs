@@ -149,11 +149,13 @@ fn local(date: Date, minute: u32) -> DateTime {
     DateTime::from_parts(plus_days(date, days), time)
 }
 
-fn ours(at: jiff::Timestamp) -> Timestamp {
+/// An instant of jiff.
+pub(super) fn ours(at: jiff::Timestamp) -> Timestamp {
     Timestamp::from_micros(at.as_microsecond())
 }
 
-fn theirs(at: Timestamp) -> jiff::Timestamp {
+/// An instant for jiff, or the nearest that it knows.
+pub(super) fn theirs(at: Timestamp) -> jiff::Timestamp {
     let nearest = if at.as_micros() < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
     jiff::Timestamp::from_microsecond(at.as_micros()).unwrap_or(nearest)
 }

@@ -1,5 +1,6 @@
 //! What is offered: the question about availability, put to the view.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use jiff::civil::Date;
@@ -110,18 +111,14 @@ pub fn alternatives(asked: &Asked<'_>, wanted: &[Wanted], starts_at: Timestamp) 
 pub fn bookings_within(asked: &Asked<'_>, number: ResourceNumber, span: Span) -> Vec<Versioned<Booking>> {
     let interval = Interval::new(span.starts_at, span.ends_at);
     let mut found: Vec<Versioned<Booking>> = Vec::new();
+    // In a gap of one booking there may be any number of others before its next claim.
+    let mut seen = BTreeSet::new();
     let mut behind = None;
     loop {
         let standing = slot::standing(asked.view, asked.tenant, number, interval, None, behind, CLAIMS_MAX);
         for claim in standing.claims.iter().filter(|claim| claim.kind == Kind::Booking) {
             let id = Uuid::from_u128(claim.id);
-            // The claims of one booking are near each other.
-            if found
-                .iter()
-                .rev()
-                .take(2 * super::calculus::SERVICES_IN_A_ROW_MAX)
-                .any(|known| known.is.id == id)
-            {
+            if !seen.insert(id) {
                 continue;
             }
             let booking = any::<Booking>(asked.view, asked.tenant, id, None);

@@ -311,14 +311,14 @@ pub async fn list(
     Ok(listing.reply(items, found.next.map(write_place)))
 }
 
-fn write_place(place: BookingPlace) -> [u8; 24] {
+pub(super) fn write_place(place: BookingPlace) -> [u8; 24] {
     let mut bytes = [0; 24];
     bytes[..8].copy_from_slice(&place.starts_at.as_micros().to_be_bytes());
     bytes[8..].copy_from_slice(place.id.as_bytes());
     bytes
 }
 
-fn read_place(opened: &[u8]) -> BookingPlace {
+pub(super) fn read_place(opened: &[u8]) -> BookingPlace {
     let (starts_at, id) = opened.split_at(8);
     BookingPlace {
         starts_at: Timestamp::from_micros(i64::from_be_bytes(paging::place(starts_at))),

@@ -8,6 +8,8 @@ pub mod calendar;
 pub mod clock;
 pub mod customers;
 pub mod employees;
+mod ical;
+pub mod legacy_bookings;
 pub mod phone;
 pub mod plans;
 pub mod resources;

@@ -1,6 +1,7 @@
 //! Tokens of bookings and calendars: random texts that are shown once, of which a hash is kept.
 
 use maitred_web::Problem;
+use subtle::ConstantTimeEq;
 
 use crate::name;
 
@@ -27,9 +28,11 @@ pub(super) fn token_hash(token: &str) -> u128 {
     name::hash(token)
 }
 
-/// Whether a token that was given is the one of this hash. How long the comparison of two hashes takes tells nothing of
-/// the token.
+/// Whether a token that was given is the one of this hash. How long that takes tells nothing of either.
 pub(super) fn opens(given: Option<&str>, kept: Option<u128>) -> bool {
     let given = given.filter(|token| token.len() <= TOKEN_BYTES_MAX).map(token_hash);
-    given.is_some() && given == kept
+    match (given, kept) {
+        (Some(given), Some(kept)) => given.to_be_bytes().ct_eq(&kept.to_be_bytes()).into(),
+        _ => false,
+    }
 }

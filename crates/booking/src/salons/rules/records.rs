@@ -65,9 +65,13 @@ pub(super) fn delete_employee(view: &dyn Read, change: &Change<Uuid, ()>, cx: &C
     Ok(put(found.version, is, Effect::Deleted, (Fact::EmployeeDeleted, Outcome::Employee), cx))
 }
 
-pub(super) fn set_calendar_token(view: &dyn Read, change: &Change<Uuid, u128>, cx: &Context) -> Decided {
+pub(super) fn set_calendar_token(
+    view: &dyn Read,
+    change: &Change<Uuid, Option<u128>>,
+    cx: &Context,
+) -> Decided {
     let found = at_version::<Employee>(view, change.id, change.if_version, cx)?;
-    let is = Employee { calendar_token_hash: Some(change.what), ..found.is.clone() };
+    let is = Employee { calendar_token_hash: change.what, ..found.is.clone() };
     Ok(update(found, is, (Fact::EmployeeUpdated, Outcome::Employee), cx))
 }
 
