@@ -19,6 +19,7 @@ pub mod consumers;
 pub mod encoding;
 pub mod feed;
 pub mod flash_sales;
+pub mod imported;
 pub mod json;
 pub mod money;
 pub mod name;

@@ -3,10 +3,11 @@
 //! ```text
 //!   {"type":"tenant","format":1,"slug":…}         the profile; keys are not exported
 //!   {"type":"user","version":1,…}                 every version of every record, in the order of the log: users with
-//!   {"type":"product","version":1,"latest":…}     the hashes of their passwords, products, sales, orders and
-//!   {"type":"sale","version":1,"latest":…}        appointments
-//!   {"type":"order","version":1,"latest":…}
-//!   {"type":"appointment","version":1,…}
+//!   {"type":"product","version":1,"latest":…}     the hashes of their passwords, products, sales, orders,
+//!   {"type":"sale","version":1,"latest":…}        appointments, and all of a salon: `salon_settings`, `employee`,
+//!   {"type":"order","version":1,"latest":…}       `service`, `resource`, `customer`, `shift_plan`, `booking` and
+//!   {"type":"appointment","version":1,…}          `legacy_booking`, with what it is under `record`
+//!   {"type":"employee","version":1,"latest":…}
 //!   {"type":"end","lines":2}                      how many lines stand before it
 //! ```
 //!
@@ -18,7 +19,8 @@
 //!   nothing is, whatever past is exported.
 //! - An import is made of ordinary commands. Importing a file again changes nothing.
 //! - What ends by itself does so again where it is imported, but not before its newest version is there (`latest`): an
-//!   older one was followed by what stands further down.
+//!   older one was followed by what stands further down. So a hold that is running when it is exported is running after
+//!   the import, until the same instant; one that is over by then is settled, and an export has that version too.
 
 mod export;
 mod import;

@@ -4,6 +4,7 @@ use maitred_core::Timestamp;
 use uuid::Uuid;
 
 use super::fact::{Imported, Order, Product, Sale};
+use crate::imported::check_version;
 use crate::money::{Money, check_price};
 use crate::violation::{Violation, check_text};
 
@@ -315,12 +316,6 @@ pub fn validate_order_import(import: &Imported<Order>) -> Vec<Violation> {
     }
     found.extend(validate_reference(order.payment_reference.as_deref()));
     found
-}
-
-fn check_version(found: &mut Vec<Violation>, version: u64) {
-    if version == 0 {
-        found.push(Violation::new("/version", "invalid-version", "versions count from 1"));
-    }
 }
 
 /// What is wrong with a reason.

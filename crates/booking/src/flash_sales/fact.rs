@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::encoding::{micros, recorded};
+pub use crate::imported::Imported;
 use crate::money::Money;
 
 recorded! {
@@ -46,20 +47,6 @@ recorded! {
         OrderImported(Imported<Order>) = 432 version 1,
     }
     older {}
-}
-
-/// A version that was taken over as it was.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Imported<T> {
-    /// Its number there and here.
-    pub version: u64,
-    /// When it was decided there.
-    #[serde(with = "micros")]
-    pub updated_at: Timestamp,
-    /// Whether it was the newest there. Of an older one nothing follows by itself: what did is a version to come.
-    pub latest: bool,
-    /// What it is.
-    pub is: T,
 }
 
 /// A product, as facts and records keep it.

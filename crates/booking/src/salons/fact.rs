@@ -12,6 +12,7 @@ use super::plan::PlanState;
 use super::series::Series;
 use super::waitlist::WaitlistEntry;
 use crate::encoding::{micros, recorded};
+use crate::imported::Imported;
 use crate::money::Money;
 
 recorded! {
@@ -78,6 +79,22 @@ recorded! {
         WaitlistExpired(WaitlistEntry) = 247 version 1,
         /// The customer waits no more.
         WaitlistCancelled(WaitlistEntry) = 248 version 1,
+        /// A version of the settings was taken over from another server.
+        SettingsImported(Imported<Settings>) = 280 version 1,
+        /// A version of an employee was taken over.
+        EmployeeImported(Imported<Employee>) = 281 version 1,
+        /// A version of a service was taken over.
+        ServiceImported(Imported<Service>) = 282 version 1,
+        /// A version of a resource was taken over.
+        ResourceImported(Imported<Resource>) = 283 version 1,
+        /// A version of a customer was taken over.
+        CustomerImported(Imported<Customer>) = 284 version 1,
+        /// A version of a shift plan was taken over.
+        PlanImported(Imported<PlanState>) = 285 version 1,
+        /// A version of a booking was taken over: it claims its time, or frees it, as it did there.
+        BookingImported(Imported<Booking>) = 286 version 1,
+        /// A version of a booking of the replaced system was taken over.
+        LegacyBookingImported(Imported<LegacyBooking>) = 287 version 1,
     }
     older {
         230 version 1: BookingV1 => BookingCreated,

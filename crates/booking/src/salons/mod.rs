@@ -36,6 +36,10 @@
 //! | `slot-unavailable` | conflict | the visit cannot start then; `reason` says why |
 //! | `series-clashes` | conflict | visits of a series cannot start when they would; `clashes` says which, and why |
 //!
+//! A version that is taken over from another server is refused by the same codes, and by `version-missing` and
+//! `version-differs` (conflicts) where it is neither the next one nor one that is here ([`rules`]). Of bookings no more
+//! is asked than that they have a customer, services, employees and resources, and that their time is free.
+//!
 //! Sources: the salon system that is replaced, RFC 5545 for local times.
 
 pub mod availability;
@@ -46,6 +50,7 @@ pub mod command;
 pub mod fact;
 pub mod gather;
 pub mod http;
+mod import_validation;
 pub mod intervals;
 pub mod legacy;
 pub mod legacy_view;

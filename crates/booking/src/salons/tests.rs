@@ -4,6 +4,7 @@
 mod history;
 mod records;
 mod series;
+mod transfer;
 mod waitlist;
 
 use std::ops::ControlFlow;

@@ -10,7 +10,7 @@ use super::command::{
     PATTERNS_MAX, PHONE_CHARS_MAX, PlanChange, PutCustomer, PutLegacyBooking, RESOURCE_KIND_CHARS_MAX,
     ResourceDetails, SKILLS_MAX, ServiceDetails, TITLE_CHARS_MAX, WantedItem,
 };
-use super::fact::Settings;
+use super::fact::{ServiceTime, Settings};
 use super::plan::{AbsenceTime, DayTime, Pattern};
 use super::waitlist::WINDOW_DAYS_MAX;
 use crate::money::check_price;
@@ -49,9 +49,18 @@ pub fn employee(employee: &EmployeeDetails) -> Vec<Violation> {
 pub fn service(service: &ServiceDetails) -> Vec<Violation> {
     let mut found = Vec::new();
     check_text(&mut found, "/name", "invalid-name", &service.name, 1..=NAME_CHARS_MAX);
-    let time = service.time;
+    check_time(&mut found, service.time);
+    check_price(&mut found, service.price);
+    if let Some(kind) = &service.needs_resource {
+        check_text(&mut found, "/needs_resource", "invalid-resource-kind", kind, 1..=RESOURCE_KIND_CHARS_MAX);
+    }
+    found
+}
+
+/// Checks the times of a service.
+pub(super) fn check_time(found: &mut Vec<Violation>, time: ServiceTime) {
     let mut number = |pointer, value, range| {
-        check_number(&mut found, pointer, "invalid-duration", value, range);
+        check_number(found, pointer, "invalid-duration", value, range);
     };
     number("/duration_minutes", time.duration_minutes, 1..=DURATION_MINUTES_MAX);
     number("/buffer_before_minutes", time.buffer_before_minutes, 0..=BUFFER_MINUTES_MAX);
@@ -61,11 +70,6 @@ pub fn service(service: &ServiceDetails) -> Vec<Violation> {
                       the service does";
         found.push(Violation::new("/processing", "invalid-processing", detail));
     }
-    check_price(&mut found, service.price);
-    if let Some(kind) = &service.needs_resource {
-        check_text(&mut found, "/needs_resource", "invalid-resource-kind", kind, 1..=RESOURCE_KIND_CHARS_MAX);
-    }
-    found
 }
 
 /// What is wrong with a resource.
@@ -205,7 +209,7 @@ fn check_customer(found: &mut Vec<Violation>, name: &str, email: Option<&str>, p
     }
 }
 
-fn check_notes(found: &mut Vec<Violation>, pointer: &'static str, notes: Option<&str>) {
+pub(super) fn check_notes(found: &mut Vec<Violation>, pointer: &'static str, notes: Option<&str>) {
     if let Some(notes) = notes {
         check_text(found, pointer, "invalid-notes", notes, 0..=NOTES_CHARS_MAX);
     }
@@ -224,7 +228,7 @@ fn check_number(
     }
 }
 
-fn check_count(
+pub(super) fn check_count(
     found: &mut Vec<Violation>,
     pointer: &'static str,
     code: &'static str,

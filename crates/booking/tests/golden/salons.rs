@@ -1,6 +1,7 @@
 //! Samples of a salon's facts, in an order in which they could have been decided.
 
 use maitred_booking::flash_sales::Versioned;
+use maitred_booking::imported::Imported;
 use maitred_booking::money::{Currency, Money};
 use maitred_booking::salons;
 use maitred_booking::salons::booking::{BookedItem, Booking as Visit, BookingStatus, Place};
@@ -15,14 +16,7 @@ use uuid::Uuid;
 
 /// A salon with one of everything, and bookings of every status.
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, salons::Fact)> {
-    use salons::Fact::{
-        BookingCancelled, BookingCompleted, BookingConfirmed, BookingCreated, BookingExpired, BookingNoShow,
-        BookingRescheduled, CustomerCreated, CustomerDeleted, CustomerUpdated, EmployeeCreated,
-        EmployeeDeleted, EmployeeUpdated, LegacyBookingPut, PlanChanged, ResourceCreated, ResourceDeleted,
-        ResourceUpdated, SeriesBooked, SeriesCancelled, ServiceCreated, ServiceDeleted, ServiceUpdated,
-        SettingsChanged, WaitlistCancelled, WaitlistEntered, WaitlistExpired, WaitlistOffered,
-        WaitlistPassed, WaitlistTaken,
-    };
+    use salons::Fact::{BookingCancelled, BookingCompleted, BookingConfirmed, BookingCreated, BookingExpired, BookingImported, BookingNoShow, BookingRescheduled, CustomerCreated, CustomerDeleted, CustomerImported, CustomerUpdated, EmployeeCreated, EmployeeDeleted, EmployeeImported, EmployeeUpdated, LegacyBookingImported, LegacyBookingPut, PlanChanged, PlanImported, ResourceCreated, ResourceDeleted, ResourceImported, ResourceUpdated, SeriesBooked, SeriesCancelled, ServiceCreated, ServiceDeleted, ServiceImported, ServiceUpdated, SettingsChanged, SettingsImported, WaitlistCancelled, WaitlistEntered, WaitlistExpired, WaitlistOffered, WaitlistPassed, WaitlistTaken};
 
     let id = |last: u8| Uuid::from_bytes([3, 2, 3, 4, 5, 6, 0x77, 8, 0x89, 10, 11, 12, 13, 14, 15, last]);
     let at = |minutes: i64| Timestamp::from_millis(1_700_000_000_000 + minutes * 60_000);
@@ -214,6 +208,37 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, salons::Fact)> {
         ..legacy.clone()
     };
     use BookingStatus::{Cancelled, Completed, Confirmed, Expired, Held, NoShow};
+    let taken_over = [
+        ("settings_imported", SettingsImported(taken(1, settings))),
+        ("service_imported", ServiceImported(taken(1, dye.clone()))),
+        ("service_imported_deleted", ServiceImported(taken(2, Service { deleted: true, ..dye.clone() }))),
+        ("employee_imported", EmployeeImported(taken(1, skilled.clone()))),
+        ("employee_imported_again", EmployeeImported(taken(2, ann.clone()))),
+        ("resource_imported", ResourceImported(taken(1, chair.clone()))),
+        (
+            "resource_imported_deleted",
+            ResourceImported(taken(2, Resource { deleted: true, active: false, ..chair.clone() })),
+        ),
+        ("customer_imported", CustomerImported(taken(1, eve.clone()))),
+        (
+            "customer_imported_again",
+            CustomerImported(taken(2, Customer { name: "Ida".into(), ..eve.clone() })),
+        ),
+        ("plan_imported", PlanImported(taken(1, plan.clone()))),
+        ("booking_imported", BookingImported(taken(1, long.clone()))),
+        ("booking_imported_held", BookingImported(taken(1, held(11, 2, Held)))),
+        (
+            "booking_imported_held_once",
+            BookingImported(Imported { latest: false, ..taken(1, held(12, 3, Held)) }),
+        ),
+        ("booking_imported_expired", BookingImported(taken(2, held(12, 3, Expired)))),
+        (
+            "booking_imported_held_still",
+            BookingImported(Imported { latest: false, ..taken(1, held(13, 4, Held)) }),
+        ),
+        ("legacy_booking_imported", LegacyBookingImported(taken(1, legacy.clone()))),
+        ("legacy_booking_imported_again", LegacyBookingImported(taken(2, later.clone()))),
+    ];
     [
         ("settings_changed", SettingsChanged(settings)),
         ("employee_created", EmployeeCreated(ann)),
@@ -266,6 +291,12 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, salons::Fact)> {
         ("resource_deleted", ResourceDeleted(Resource { deleted: true, active: false, ..chair })),
     ]
     .into_iter()
+    .chain(taken_over)
+}
+
+/// The newest version of a record on another server.
+fn taken<T>(version: u64, is: T) -> Imported<T> {
+    Imported { version, updated_at: Timestamp::from_millis(1_600_000_000_003), latest: true, is }
 }
 
 /// Outcomes are kept with idempotency keys: those of a build before series and the waitlist are still told.

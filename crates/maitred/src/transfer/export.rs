@@ -6,6 +6,8 @@ use maitred_booking::accounts::{self, Account};
 use maitred_booking::appointments;
 use maitred_booking::flash_sales::Versioned;
 use maitred_booking::record::{self, Change, Kind, RecordId, Version};
+use maitred_booking::salons::plan::PlanState;
+use maitred_booking::salons::{Booking, Customer, Employee, LegacyBooking, Resource, Service, Settings};
 use maitred_booking::tenants;
 use maitred_core::{ChangeId, Read, Seq, TenantNumber};
 
@@ -97,17 +99,16 @@ fn write_version(view: &dyn Read, change: &Change<'_>, through: Seq, out: &mut V
         Kind::Order => line::write_order(out, &Versioned::read(version), latest()),
         // These are the system tenant's, which is not exported.
         Kind::Tenant | Kind::ApiKey => return false,
-        // No line has the form of a salon's records.
-        Kind::SalonSettings
-        | Kind::Employee
-        | Kind::Service
-        | Kind::Resource
-        | Kind::Customer
-        | Kind::ShiftPlan
-        | Kind::Booking
-        | Kind::LegacyBooking
-        | Kind::Series
-        | Kind::WaitlistEntry => return false,
+        Kind::SalonSettings => line::write_record::<Settings>(out, Versioned::read(version), latest()),
+        Kind::Employee => line::write_record::<Employee>(out, Versioned::read(version), latest()),
+        Kind::Service => line::write_record::<Service>(out, Versioned::read(version), latest()),
+        Kind::Resource => line::write_record::<Resource>(out, Versioned::read(version), latest()),
+        Kind::Customer => line::write_record::<Customer>(out, Versioned::read(version), latest()),
+        Kind::ShiftPlan => line::write_record::<PlanState>(out, Versioned::read(version), latest()),
+        Kind::Booking => line::write_record::<Booking>(out, Versioned::read(version), latest()),
+        Kind::LegacyBooking => line::write_record::<LegacyBooking>(out, Versioned::read(version), latest()),
+        // The visits of a series stand for themselves, and whoever waits enters anew.
+        Kind::Series | Kind::WaitlistEntry => return false,
     }
     true
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use maitred_booking::tenants::{self, Tenant, UpdateTenant};
 use maitred_booking::{Booking, Command, Outcome};
-use maitred_booking::{accounts, appointments, flash_sales};
+use maitred_booking::{accounts, appointments, flash_sales, salons};
 use maitred_core::{Actor, Rejection, TenantNumber};
 use maitred_engine::queue::Pending;
 use maitred_engine::{Answer, Engine, Envelope, Unavailable};
@@ -129,6 +129,9 @@ impl Import {
             }
             Ok(Line::Order(import)) => {
                 self.record(number, bytes, flash_sales::Command::ImportOrder(import)).await
+            }
+            Ok(Line::Salon(import)) => {
+                self.record(number, bytes, salons::Command::Import(Box::new(import))).await
             }
             Ok(Line::End { lines }) => {
                 self.ended = true;
@@ -287,6 +290,7 @@ fn is_unchanged(outcome: &Outcome) -> bool {
         Outcome::Appointments(outcome) => outcome.effect == appointments::Effect::Unchanged,
         Outcome::Accounts(outcome) => outcome.effect == accounts::Effect::Unchanged,
         Outcome::FlashSales(outcome) => outcome.effect() == flash_sales::Effect::Unchanged,
+        Outcome::Salons(outcome) => outcome.effect() == salons::Effect::Unchanged,
         other => unreachable!("the import of a version is answered with {other:?}"),
     }
 }

@@ -1,7 +1,9 @@
 //! The lines of an export: their JSON, and how they are cut out of a stream. Those of users and of flash sales stand in
-//! [`shop`].
+//! [`shop`], those of salons in [`salon`] and [`visit`].
 
+mod salon;
 mod shop;
+mod visit;
 
 use std::borrow::Cow;
 
@@ -9,18 +11,23 @@ use maitred_booking::accounts;
 use maitred_booking::appointments::{self, Appointment, ImportDetails};
 use maitred_booking::flash_sales::{Imported, Order, Product, Sale};
 use maitred_booking::json::JsonObject;
+use maitred_booking::salons;
 use maitred_booking::tenants::{CreateTenant, DropIn, DropIns, Profile, TenantPatch};
+use maitred_engine::batch::COMMAND_BYTES_MAX;
 use maitred_web::Time;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+pub(super) use salon::write_record;
+use salon::{AsLine, RecordLine, read_record};
 pub(super) use shop::{write_order, write_product, write_sale, write_user};
 
 /// The version of the lines that [`super::Export`] writes.
 pub const FORMAT: u32 = 1;
-/// The longest line that is read.
-pub const LINE_BYTES_MAX: usize = 64 * 1024;
+/// The longest line that is read. No value takes more than sixteen times as much room in a line as in its fact: a span of
+/// a shift does, of two bytes there, and a character of a text takes six bytes at most.
+pub const LINE_BYTES_MAX: usize = 16 * COMMAND_BYTES_MAX;
 
 /// What is wrong with a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +49,7 @@ pub(super) enum Line {
     Product(Imported<Product>),
     Sale(Imported<Sale>),
     Order(Imported<Order>),
+    Salon(salons::command::Import),
     End { lines: u64 },
 }
 
@@ -167,6 +175,15 @@ pub(super) fn read(line: &[u8]) -> Result<Line, Malformed> {
         let code = if error.is_data() { "line-invalid" } else { "line-malformed" };
         malformed(code, error.to_string())
     };
+    fn of_salon<T: AsLine>(
+        line: &[u8],
+        invalid: impl Fn(serde_json::Error) -> Malformed,
+        import: fn(Imported<T>) -> salons::command::Import,
+    ) -> Result<Line, Malformed> {
+        let line: RecordLine<T::Line> = serde_json::from_slice(line).map_err(invalid)?;
+        read_record(line).map(import).map(Line::Salon)
+    }
+    use salons::command::Import;
     let TypeOf { kind } = serde_json::from_slice(line).map_err(invalid)?;
     match &*kind {
         "tenant" => read_tenant(serde_json::from_slice(line).map_err(invalid)?).map(Line::Tenant),
@@ -177,6 +194,14 @@ pub(super) fn read(line: &[u8]) -> Result<Line, Malformed> {
         "product" => shop::read_product(serde_json::from_slice(line).map_err(invalid)?),
         "sale" => shop::read_sale(serde_json::from_slice(line).map_err(invalid)?),
         "order" => shop::read_order(serde_json::from_slice(line).map_err(invalid)?),
+        "salon_settings" => of_salon(line, invalid, Import::Settings),
+        "employee" => of_salon(line, invalid, Import::Employee),
+        "service" => of_salon(line, invalid, Import::Service),
+        "resource" => of_salon(line, invalid, Import::Resource),
+        "customer" => of_salon(line, invalid, Import::Customer),
+        "shift_plan" => of_salon(line, invalid, Import::Plan),
+        "booking" => of_salon(line, invalid, Import::Booking),
+        "legacy_booking" => of_salon(line, invalid, Import::LegacyBooking),
         "end" => {
             let EndLine { lines, .. } = serde_json::from_slice(line).map_err(invalid)?;
             Ok(Line::End { lines })
@@ -282,6 +307,8 @@ impl TenantInput {
 pub struct Lines {
     buffer: Vec<u8>,
     taken: usize,
+    /// Up to here there is no end of the line.
+    sought: usize,
     number: u64,
     /// The current line is too long, and its rest is left out.
     skipping: bool,
@@ -291,6 +318,7 @@ impl Lines {
     /// Takes the next bytes of the stream. The lines before must have been taken out.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.drain(..self.taken);
+        self.sought -= self.taken;
         self.taken = 0;
         self.buffer.extend_from_slice(bytes);
     }
@@ -306,16 +334,18 @@ impl Lines {
     /// The next line with its number, or `None` until there is more; `Err` for one that is too long.
     #[expect(clippy::should_implement_trait, reason = "what it returns is borrowed")]
     pub fn next(&mut self) -> Option<(u64, Result<&[u8], ()>)> {
-        let rest = &self.buffer[self.taken..];
-        let Some(len) = rest.iter().position(|byte| *byte == b'\n') else {
-            if rest.len() > LINE_BYTES_MAX {
+        let start = self.taken;
+        let Some(more) = self.buffer[self.sought..].iter().position(|byte| *byte == b'\n') else {
+            self.sought = self.buffer.len();
+            if self.sought - start > LINE_BYTES_MAX {
                 self.skipping = true;
-                self.taken = self.buffer.len();
+                self.taken = self.sought;
             }
             return None;
         };
-        let start = self.taken;
-        self.taken += len + 1;
+        let len = self.sought + more - start;
+        self.taken = start + len + 1;
+        self.sought = self.taken;
         self.number += 1;
         let skipped = std::mem::take(&mut self.skipping);
         if skipped || len > LINE_BYTES_MAX {

@@ -1,5 +1,7 @@
-//! The lines of an export, and what an import makes of them. Next: [`shop`] for users and flash sales.
+//! The lines of an export, and what an import makes of them. Next: [`shop`] for users and flash sales,
+//! [`salon`] for salons.
 
+mod salon;
 mod shop;
 
 use maitred_booking::app::App;
@@ -208,7 +210,7 @@ fn lines_that_are_no_lines_of_an_export_are_refused_one_by_one() {
     let long = format!("{{\"type\":\"{}\"}}", "x".repeat(LINE_BYTES_MAX));
     let unknown_field = lines[1].replacen("\"version\"", "\"vresion\"", 1);
     let half = lines[1].replacen("\"resource\":\"Stuhl \\\"ä\\\"\"", "\"resource\":null", 1);
-    lines.splice(1..1, ["", "{", "{\"type\":\"booking\"}", "[]", &long, &unknown_field, &half]);
+    lines.splice(1..1, ["", "{", "{\"type\":\"nonsense\"}", "[]", &long, &unknown_field, &half]);
     lines.push("{\"type\":\"end\",\"lines\":1}");
     let text = lines.join("\n");
     let (tally, refused) = Server::new().import(&text, Destination::Slug(None));

@@ -3,9 +3,10 @@
 use maitred_core::{At, Write};
 use uuid::Uuid;
 
-use crate::flash_sales::fact::{Closing, Fact, Imported, Order, OrderStatus, Product, Sale};
+use crate::flash_sales::fact::{Closing, Fact, Order, OrderStatus, Product, Sale};
 use crate::flash_sales::stock::{self, Entry, Place, Stock};
 use crate::flash_sales::view;
+use crate::imported::Imported;
 use crate::record::{self, ChangeType, Kind};
 use crate::timer::{self, Timer, TimerKind};
 
@@ -24,14 +25,10 @@ pub(super) fn apply(view: &mut dyn Write, fact: &Fact, at: At) {
         Fact::OrderFailed(order) => give_back(view, order, Place::Sold, at),
         Fact::OrderExpired(order) | Fact::OrderCancelled(order) => give_back(view, order, Place::Held, at),
         // What is taken over is remembered as of when it was decided first.
-        Fact::ProductImported(import) => import_product(view, import, as_of_import(import, at)),
-        Fact::SaleImported(import) => import_sale(view, import, as_of_import(import, at)),
-        Fact::OrderImported(import) => import_order(view, import, as_of_import(import, at)),
+        Fact::ProductImported(import) => import_product(view, import, import.at(at)),
+        Fact::SaleImported(import) => import_sale(view, import, import.at(at)),
+        Fact::OrderImported(import) => import_order(view, import, import.at(at)),
     }
-}
-
-fn as_of_import<T>(import: &Imported<T>, at: At) -> At {
-    At { timestamp: import.updated_at, ..at }
 }
 
 fn import_product(view: &mut dyn Write, import: &Imported<Product>, at: At) {

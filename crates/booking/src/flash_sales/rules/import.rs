@@ -1,26 +1,22 @@
 //! What is taken over from another server: versions one by one, in the order in which they were decided there.
 //!
 //! Invariants:
-//! - A version becomes the next one here, or is here already and the same, or is refused. None is overwritten.
+//! - A version becomes the next one here, or is here already, or is refused ([`crate::imported`]).
 //! - Pieces are counted as they are for any other fact, and a version that would sell a piece twice, or give a buyer
 //!   more than the limit, is refused: an export of a sound server has none.
-//!
-//! Instants are compared in milliseconds, as exports tell them.
 
-use std::ops::ControlFlow;
-
-use maitred_core::{Context, Decision, Read, Rejection, Timestamp};
-use serde::de::DeserializeOwned;
+use maitred_core::{Context, Decision, Read, Rejection};
 use uuid::Uuid;
 
 use super::{
     Decided, Effect, OPEN_SALES_MAX, Outcome, order_not_found, product_not_found, sale_not_found, stock_of,
 };
 use crate::flash_sales::command::{validate_order_import, validate_product_import, validate_sale_import};
-use crate::flash_sales::fact::{Closed, Fact, Imported, Order, OrderStatus, Product, Sale};
+use crate::flash_sales::fact::{Closed, Fact, Order, OrderStatus, Product, Sale};
 use crate::flash_sales::stock::{self, Stock};
-use crate::flash_sales::view::{self, Versioned};
-use crate::record::{self, Kind, RecordId};
+use crate::flash_sales::view;
+use crate::imported::{Imported, InMillis, Place, version_differs};
+use crate::record::{self, Kind};
 use crate::violation::refuse_any;
 
 pub(super) fn product(view: &dyn Read, import: &Imported<Product>, cx: &Context) -> Decided {
@@ -28,7 +24,7 @@ pub(super) fn product(view: &dyn Read, import: &Imported<Product>, cx: &Context)
     let id = import.is.id;
     let allocated = stock::allocated(view, cx.tenant, id, None);
     let outcome = |effect, product| Outcome::Product { effect, product, allocated };
-    let before = match place(view, view::record_id(cx.tenant, Kind::Product, id), import)? {
+    let before = match Place::of(view, view::record_id(cx.tenant, Kind::Product, id), import)? {
         Place::Known(known) => return Ok(unchanged(outcome(Effect::Unchanged, known))),
         Place::Next(before) => before,
     };
@@ -49,14 +45,14 @@ pub(super) fn product(view: &dyn Read, import: &Imported<Product>, cx: &Context)
     if import.is.deleted && !stock::open_sales(view, cx.tenant, id, 1).is_empty() {
         return Err(Rejection::conflict("product-in-use", "The product has sales that have not ended."));
     }
-    let outcome = outcome(Effect::Imported, versioned(import));
+    let outcome = outcome(Effect::Imported, import.versioned());
     Ok(Decision { facts: vec![Fact::ProductImported(import.clone())], outcome })
 }
 
 pub(super) fn sale(view: &dyn Read, import: &Imported<Sale>, cx: &Context) -> Decided {
     refuse_any(&validate_sale_import(import))?;
     let sale = &import.is;
-    let before = match place(view, view::record_id(cx.tenant, Kind::Sale, sale.id), import)? {
+    let before = match Place::of(view, view::record_id(cx.tenant, Kind::Sale, sale.id), import)? {
         Place::Known(known) => {
             let stock = stock_of(view, cx.tenant, sale.id);
             return Ok(unchanged(Outcome::Sale { effect: Effect::Unchanged, sale: known, stock }));
@@ -88,7 +84,7 @@ pub(super) fn sale(view: &dyn Read, import: &Imported<Sale>, cx: &Context) -> De
         check_room(view, sale, now, cx)?;
         stock.set_quantity(sale.quantity);
     }
-    let outcome = Outcome::Sale { effect: Effect::Imported, sale: versioned(import), stock };
+    let outcome = Outcome::Sale { effect: Effect::Imported, sale: import.versioned(), stock };
     Ok(Decision { facts: vec![Fact::SaleImported(import.clone())], outcome })
 }
 
@@ -117,14 +113,14 @@ fn check_room(view: &dyn Read, sale: &Sale, now: Stock, cx: &Context) -> Result<
 pub(super) fn order(view: &dyn Read, import: &Imported<Order>, cx: &Context) -> Decided {
     refuse_any(&validate_order_import(import))?;
     let order = &import.is;
-    match place(view, view::record_id(cx.tenant, Kind::Order, order.id), import)? {
+    match Place::of(view, view::record_id(cx.tenant, Kind::Order, order.id), import)? {
         Place::Known(order) => {
             return Ok(unchanged(Outcome::Order { effect: Effect::Unchanged, order }));
         }
         Place::Next(Some(before)) => check_step(&before, order)?,
         Place::Next(None) => check_purchase(view, order, cx)?,
     }
-    let outcome = Outcome::Order { effect: Effect::Imported, order: versioned(import) };
+    let outcome = Outcome::Order { effect: Effect::Imported, order: import.versioned() };
     Ok(Decision { facts: vec![Fact::OrderImported(import.clone())], outcome })
 }
 
@@ -175,42 +171,6 @@ fn check_step(before: &Order, order: &Order) -> Result<(), Rejection> {
     if expected.in_millis() == order.clone().in_millis() { Ok(()) } else { Err(version_differs()) }
 }
 
-/// Where an imported version belongs.
-enum Place<T> {
-    /// It is here.
-    Known(Versioned<T>),
-    /// It is the next one, behind this one if there is any.
-    Next(Option<T>),
-}
-
-fn place<T: DeserializeOwned + PartialEq + Clone + InMillis>(
-    view: &dyn Read,
-    record: RecordId,
-    import: &Imported<T>,
-) -> Result<Place<T>, Rejection> {
-    let newest = record::current(view, record).map(|version| Versioned::<T>::read(&version));
-    let number = newest.as_ref().map_or(0, |newest| newest.version);
-    if import.version > number + 1 {
-        let detail = format!("The newest version here is {number}; those before this one are missing.");
-        return Err(Rejection::conflict("version-missing", detail));
-    }
-    if import.version == number + 1 {
-        return Ok(Place::Next(newest.map(|newest| newest.is)));
-    }
-    let mut found = None;
-    record::versions(view, record, None, None, &mut |version| {
-        if version.version < import.version {
-            return ControlFlow::Continue(());
-        }
-        found = Some(Versioned::<T>::read(&version));
-        ControlFlow::Break(())
-    });
-    let known = found.expect("versions count without a gap up to the newest");
-    let same = known.updated_at.as_millis() == import.updated_at.as_millis()
-        && known.is.clone().in_millis() == import.is.clone().in_millis();
-    if same { Ok(Place::Known(known)) } else { Err(version_differs()) }
-}
-
 /// The id of a new product or sale; the counts of both stand under their ids, so that no two share one.
 fn check_id_free(view: &dyn Read, other: Kind, id: Uuid, cx: &Context) -> Result<(), Rejection> {
     match record::current(view, view::record_id(cx.tenant, other, id)) {
@@ -219,18 +179,8 @@ fn check_id_free(view: &dyn Read, other: Kind, id: Uuid, cx: &Context) -> Result
     }
 }
 
-fn versioned<T: Clone>(import: &Imported<T>) -> Versioned<T> {
-    Versioned { version: import.version, updated_at: import.updated_at, is: import.is.clone() }
-}
-
 fn unchanged(outcome: Outcome) -> Decision<Fact, Outcome> {
     Decision { facts: Vec::new(), outcome }
-}
-
-fn version_differs() -> Rejection {
-    let detail =
-        "This version is here already, or the one before it, with another content; it is not overwritten.";
-    Rejection::conflict("version-differs", detail)
 }
 
 fn invalid_transition(status: OrderStatus) -> Rejection {
@@ -238,28 +188,19 @@ fn invalid_transition(status: OrderStatus) -> Rejection {
     Rejection::conflict("invalid-transition", detail)
 }
 
-/// The same with its instants as exports tell them.
-trait InMillis {
-    fn in_millis(self) -> Self;
-}
-
-fn millis(at: Timestamp) -> Timestamp {
-    Timestamp::from_millis(at.as_millis())
-}
-
 impl InMillis for Product {
     fn in_millis(self) -> Self {
-        Product { created_at: millis(self.created_at), ..self }
+        Product { created_at: self.created_at.in_millis(), ..self }
     }
 }
 
 impl InMillis for Sale {
     fn in_millis(self) -> Self {
         Sale {
-            starts_at: millis(self.starts_at),
-            ends_at: millis(self.ends_at),
-            closed: self.closed.map(|closed| Closed { at: millis(closed.at), ..closed }),
-            created_at: millis(self.created_at),
+            starts_at: self.starts_at.in_millis(),
+            ends_at: self.ends_at.in_millis(),
+            closed: self.closed.map(|closed| Closed { at: closed.at.in_millis(), ..closed }),
+            created_at: self.created_at.in_millis(),
             ..self
         }
     }
@@ -267,6 +208,10 @@ impl InMillis for Sale {
 
 impl InMillis for Order {
     fn in_millis(self) -> Self {
-        Order { hold_expires_at: self.hold_expires_at.map(millis), placed_at: millis(self.placed_at), ..self }
+        Order {
+            hold_expires_at: self.hold_expires_at.in_millis(),
+            placed_at: self.placed_at.in_millis(),
+            ..self
+        }
     }
 }

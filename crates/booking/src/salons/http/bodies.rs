@@ -129,6 +129,18 @@ pub struct ProcessingBody {
     pub for_minutes: u32,
 }
 
+impl From<(u32, u32)> for ProcessingBody {
+    fn from((after_minutes, for_minutes): (u32, u32)) -> Self {
+        ProcessingBody { after_minutes, for_minutes }
+    }
+}
+
+impl From<ProcessingBody> for (u32, u32) {
+    fn from(body: ProcessingBody) -> Self {
+        (body.after_minutes, body.for_minutes)
+    }
+}
+
 /// A service.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Service)]
@@ -161,15 +173,13 @@ pub struct ServiceBody {
 
 impl From<Versioned<Service>> for ServiceBody {
     fn from(Versioned { version, updated_at, is }: Versioned<Service>) -> Self {
-        let processing = is.time.processing;
         ServiceBody {
             id: is.id,
             name: is.name,
             duration_minutes: is.time.duration_minutes,
             buffer_before_minutes: is.time.buffer_before_minutes,
             buffer_after_minutes: is.time.buffer_after_minutes,
-            processing: processing
-                .map(|(after_minutes, for_minutes)| ProcessingBody { after_minutes, for_minutes }),
+            processing: is.time.processing.map(ProcessingBody::from),
             price: is.price.into(),
             needs_resource: is.needs_resource,
             active: is.active,

@@ -77,7 +77,7 @@ fn every_week() -> u16 {
 }
 
 /// A day whose spans are these, whatever the patterns say.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = ShiftException)]
 pub struct ExceptionBody {
     date: LocalDate,
@@ -86,7 +86,7 @@ pub struct ExceptionBody {
 }
 
 /// A time in which an employee is away: whole days, or between two instants.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[schema(as = Absence)]
 pub struct AbsenceBody {
     id: Uuid,
@@ -159,6 +159,32 @@ impl From<AbsenceState> for AbsenceBody {
             AbsenceTime::Instants(from, to) => (None, None, Some(Time(from)), Some(Time(to))),
         };
         AbsenceBody { id, from, to, starts_at, ends_at, reason }
+    }
+}
+
+impl From<ExceptionBody> for (Day, Vec<DayTime>) {
+    fn from(body: ExceptionBody) -> Self {
+        (Day::of(body.date.0), times(body.spans))
+    }
+}
+
+impl AbsenceBody {
+    /// What it shows; `None` where it is neither in days nor between instants.
+    pub fn state(self) -> Option<AbsenceState> {
+        let time = absence_time((self.from, self.to), (self.starts_at, self.ends_at))?;
+        Some(AbsenceState { id: self.id, time, reason: self.reason })
+    }
+}
+
+/// The time that two days or two instants mean, and never some of both.
+fn absence_time(
+    days: (Option<LocalDate>, Option<LocalDate>),
+    instants: (Option<Time>, Option<Time>),
+) -> Option<AbsenceTime> {
+    match (days, instants) {
+        ((Some(from), Some(to)), (None, None)) => Some(AbsenceTime::Days(Day::of(from.0), Day::of(to.0))),
+        ((None, None), (Some(from), Some(to))) => Some(AbsenceTime::Instants(from.0, to.0)),
+        _ => None,
     }
 }
 
@@ -291,16 +317,10 @@ pub async fn create_absence(
     attempt: Attempt,
     JsonBody { value, bytes }: JsonBody<AbsenceInput>,
 ) -> Result<Response, Problem> {
-    let time = match (value.from, value.to, value.starts_at, value.ends_at) {
-        (Some(from), Some(to), None, None) => AbsenceTime::Days(Day::of(from.0), Day::of(to.0)),
-        (None, None, Some(from), Some(to)) => AbsenceTime::Instants(from.0, to.0),
-        _ => {
-            return Err(Problem::field_refused(
-                "/from",
-                "from and to, or starts_at and ends_at, are required",
-            ));
-        }
-    };
+    let time = absence_time((value.from, value.to), (value.starts_at, value.ends_at));
+    let time = time.ok_or_else(|| {
+        Problem::field_refused("/from", "from and to, or starts_at and ends_at, are required")
+    })?;
     let what = PlanChange::AddAbsence { time, reason: value.reason };
     change((&app, &scope), employee, what, None, (&attempt, &bytes)).await
 }

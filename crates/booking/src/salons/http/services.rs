@@ -101,7 +101,7 @@ impl ServiceInput {
             duration_minutes: self.duration_minutes,
             buffer_before_minutes: self.buffer_before_minutes,
             buffer_after_minutes: self.buffer_after_minutes,
-            processing: self.processing.map(gap),
+            processing: self.processing.map(Into::into),
         };
         let ServiceInput { name, price, needs_resource, active, .. } = self;
         Ok(ServiceDetails { name, time, price: money(&price)?, needs_resource, active })
@@ -114,16 +114,12 @@ impl ServicePatchInput {
             duration_minutes: self.duration_minutes,
             buffer_before_minutes: self.buffer_before_minutes,
             buffer_after_minutes: self.buffer_after_minutes,
-            processing: self.processing.map(|processing| processing.map(gap)),
+            processing: self.processing.map(|processing| processing.map(Into::into)),
         };
         let ServicePatchInput { name, price, needs_resource, active, .. } = self;
         let price = price.as_ref().map(money).transpose()?;
         Ok(ServicePatch { name, time, price, needs_resource, active })
     }
-}
-
-fn gap(body: ProcessingBody) -> (u32, u32) {
-    (body.after_minutes, body.for_minutes)
 }
 
 fn money(body: &MoneyBody) -> Result<Money, Problem> {

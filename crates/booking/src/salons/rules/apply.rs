@@ -2,13 +2,15 @@
 
 use maitred_core::{At, ChangeId, Write};
 
+use crate::imported::Imported;
 use crate::name::{self, Counter};
 use crate::record::{self, ChangeType, Index, Kind, Superseded};
 use crate::salons::booking::{Booking, BookingStatus};
 use crate::salons::bookings_view::{by_customer, by_employee, by_series, by_start, holds_of};
-use crate::salons::fact::{Customer, Employee, Fact, Resource, Service};
+use crate::salons::fact::{Customer, Employee, Fact, Resource, Service, Settings};
 use crate::salons::legacy::LegacyBooking;
 use crate::salons::legacy_view;
+use crate::salons::plan::PlanState;
 use crate::salons::series::Series;
 use crate::salons::view::{self, Kept};
 use crate::salons::waitlist::{self, Open, WaitlistEntry};
@@ -17,40 +19,24 @@ use crate::timer::{self, Timer, TimerKind};
 
 pub(super) fn apply(view: &mut dyn Write, fact: &Fact, at: At) {
     match fact {
-        Fact::SettingsChanged(settings) => {
-            let record = view::settings_record(at.tenant);
-            record::put_version(view, record, ChangeType::Updated, at, settings);
-        }
-        Fact::EmployeeCreated(employee) => {
-            number_given(view, employee.number, at);
-            put_kept(view, ChangeType::Created, employee, at);
-        }
+        Fact::SettingsChanged(settings) => put_settings(view, settings, at),
+        Fact::EmployeeCreated(employee) => create_numbered(view, employee, employee.number, at),
         Fact::EmployeeUpdated(employee) => put_kept::<Employee>(view, ChangeType::Updated, employee, at),
         Fact::EmployeeDeleted(employee) => put_kept::<Employee>(view, ChangeType::Deleted, employee, at),
         Fact::ServiceCreated(service) => put_kept::<Service>(view, ChangeType::Created, service, at),
         Fact::ServiceUpdated(service) => put_kept::<Service>(view, ChangeType::Updated, service, at),
         Fact::ServiceDeleted(service) => put_kept::<Service>(view, ChangeType::Deleted, service, at),
-        Fact::ResourceCreated(resource) => {
-            number_given(view, resource.number, at);
-            put_kept(view, ChangeType::Created, resource, at);
-        }
+        Fact::ResourceCreated(resource) => create_numbered(view, resource, resource.number, at),
         Fact::ResourceUpdated(resource) => put_kept::<Resource>(view, ChangeType::Updated, resource, at),
         Fact::ResourceDeleted(resource) => put_kept::<Resource>(view, ChangeType::Deleted, resource, at),
-        Fact::CustomerCreated(customer) => {
-            put::<Customer>(view, ChangeType::Created, customer, at);
-            let key = Index::CustomerByOrder.key(at.tenant).change(change_id(at));
-            view.put(&key, &customer.id.as_u128().to_be_bytes());
-        }
+        Fact::CustomerCreated(customer) => create_customer(view, customer, at),
         Fact::CustomerUpdated(customer) => {
             put::<Customer>(view, ChangeType::Updated, customer, at);
         }
         Fact::CustomerDeleted(customer) => {
             put::<Customer>(view, ChangeType::Deleted, customer, at);
         }
-        Fact::PlanChanged(plan) => {
-            let record = view::plan_record(at.tenant, plan.employee);
-            record::put_version(view, record, ChangeType::Updated, at, plan);
-        }
+        Fact::PlanChanged(plan) => put_plan(view, plan, at),
         Fact::BookingCreated(booking) => put_booking(view, ChangeType::Created, booking, at),
         Fact::BookingConfirmed(booking)
         | Fact::BookingCompleted(booking)
@@ -75,6 +61,68 @@ pub(super) fn apply(view: &mut dyn Write, fact: &Fact, at: At) {
         Fact::WaitlistExpired(entry) | Fact::WaitlistCancelled(entry) => {
             put_entry(view, ChangeType::Cancelled, entry, at);
         }
+        Fact::SettingsImported(import) => put_settings(view, &import.is, import.at(at)),
+        Fact::EmployeeImported(import) => match import.version {
+            1 => create_numbered(view, &import.is, import.is.number, import.at(at)),
+            _ => put_kept(view, change_type(import), &import.is, import.at(at)),
+        },
+        Fact::ServiceImported(import) => put_kept(view, change_type(import), &import.is, import.at(at)),
+        Fact::ResourceImported(import) => match import.version {
+            1 => create_numbered(view, &import.is, import.is.number, import.at(at)),
+            _ => put_kept(view, change_type(import), &import.is, import.at(at)),
+        },
+        Fact::CustomerImported(import) => match import.version {
+            1 => create_customer(view, &import.is, import.at(at)),
+            _ => {
+                put(view, change_type(import), &import.is, import.at(at));
+            }
+        },
+        Fact::PlanImported(import) => put_plan(view, &import.is, import.at(at)),
+        Fact::BookingImported(import) => import_booking(view, import, import.at(at)),
+        Fact::LegacyBookingImported(import) => put_legacy_booking(view, &import.is, import.at(at)),
+    }
+}
+
+fn change_type<T: Kept>(import: &Imported<T>) -> ChangeType {
+    match (import.is.is_deleted(), import.version) {
+        (true, _) => ChangeType::Deleted,
+        (false, 1) => ChangeType::Created,
+        (false, _) => ChangeType::Updated,
+    }
+}
+
+fn put_settings(view: &mut dyn Write, settings: &Settings, at: At) {
+    record::put_version(view, view::settings_record(at.tenant), ChangeType::Updated, at, settings);
+}
+
+fn put_plan(view: &mut dyn Write, plan: &PlanState, at: At) {
+    record::put_version(view, view::plan_record(at.tenant, plan.employee), ChangeType::Updated, at, plan);
+}
+
+/// Puts a new employee or resource, and remembers that its number is given.
+fn create_numbered<T: Kept>(view: &mut dyn Write, is: &T, number: u32, at: At) {
+    number_given(view, number, at);
+    put_kept(view, ChangeType::Created, is, at);
+}
+
+fn create_customer(view: &mut dyn Write, customer: &Customer, at: At) {
+    put(view, ChangeType::Created, customer, at);
+    let key = Index::CustomerByOrder.key(at.tenant).change(change_id(at));
+    view.put(&key, &customer.id.as_u128().to_be_bytes());
+}
+
+fn import_booking(view: &mut dyn Write, import: &Imported<Booking>, at: At) {
+    let booking = &import.is;
+    let change_type = match (booking.status, import.version) {
+        (BookingStatus::Cancelled | BookingStatus::Expired | BookingStatus::NoShow, _) => {
+            ChangeType::Cancelled
+        }
+        (_, 1) => ChangeType::Created,
+        (_, _) => ChangeType::Updated,
+    };
+    put_booking(view, change_type, booking, at);
+    if let Some(timer) = hold_end(booking, at).filter(|_| !import.latest) {
+        timer::put_off(view, &timer);
     }
 }
 
@@ -130,10 +178,16 @@ fn put_booking(view: &mut dyn Write, change_type: ChangeType, booking: &Booking,
     }
 }
 
+/// When the hold of a booking is over, if it is held.
+fn hold_end(booking: &Booking, at: At) -> Option<Timer> {
+    let due = booking.hold_expires_at.filter(|_| booking.status == BookingStatus::Held)?;
+    Some(Timer { due, kind: TimerKind::BookingHold, tenant: at.tenant, id: booking.id })
+}
+
 /// Notes the hold of a booking, if it is held, or takes it away.
 fn set_hold(view: &mut dyn Write, booking: &Booking, at: At, held: bool) {
-    let (BookingStatus::Held, Some(due)) = (booking.status, booking.hold_expires_at) else { return };
-    let timer = Timer { due, kind: TimerKind::BookingHold, tenant: at.tenant, id: booking.id };
+    let Some(timer) = hold_end(booking, at) else { return };
+    let due = timer.due;
     if held {
         timer::put(view, &timer);
     } else {

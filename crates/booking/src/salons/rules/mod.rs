@@ -1,7 +1,8 @@
 //! How commands on salons are answered.
 //!
 //! Next: [`bookings`] for visits, [`series`] and [`waitlist`] for what stands around them, [`allotment`] for who does what,
-//! [`records`] for who and what there is, [`apply`] for what facts do to the view.
+//! [`records`] for who and what there is, [`transfer`] for what is taken over from another server, [`apply`] for what
+//! facts do to the view.
 
 pub(super) mod allotment;
 mod apply;
@@ -10,6 +11,7 @@ mod imports;
 mod plans;
 mod records;
 mod series;
+mod transfer;
 mod waitlist;
 
 use maitred_core::{
@@ -94,6 +96,8 @@ pub enum Effect {
     Deleted,
     /// Nothing: something as new or newer is known.
     IgnoredStale,
+    /// A version was taken over from another server.
+    Imported,
 }
 
 impl Effect {
@@ -105,6 +109,7 @@ impl Effect {
             Effect::Updated => "updated",
             Effect::Deleted => "deleted",
             Effect::IgnoredStale => "ignored_stale",
+            Effect::Imported => "imported",
         }
     }
 }
@@ -169,6 +174,7 @@ impl Domain for Rules {
             Command::CancelWaitlistEntry(change) => waitlist::cancel(view, change, cx),
             Command::OfferTime(command) => waitlist::offer(view, command, cx),
             Command::ExpireWaitlistEntry { entry } => waitlist::expire(view, *entry, cx),
+            Command::Import(import) => transfer::import(view, import, cx),
         }
     }
 

@@ -60,7 +60,7 @@ pub(super) fn update_employee(
 
 pub(super) fn delete_employee(view: &dyn Read, change: &Change<Uuid, ()>, cx: &Context) -> Decided {
     let found = at_version::<Employee>(view, change.id, change.if_version, cx)?;
-    require_no_bookings(view, found.is.number, "employee-in-use", cx)?;
+    require_no_bookings(view, found.is.number, "employee-in-use", cx.timestamp, cx)?;
     let is = Employee { deleted: true, active: false, ..found.is };
     Ok(put(found.version, is, Effect::Deleted, (Fact::EmployeeDeleted, Outcome::Employee), cx))
 }
@@ -119,7 +119,7 @@ pub(super) fn update_resource(
 
 pub(super) fn delete_resource(view: &dyn Read, change: &Change<Uuid, ()>, cx: &Context) -> Decided {
     let found = at_version::<Resource>(view, change.id, change.if_version, cx)?;
-    require_no_bookings(view, found.is.number, "resource-in-use", cx)?;
+    require_no_bookings(view, found.is.number, "resource-in-use", cx.timestamp, cx)?;
     let is = Resource { deleted: true, active: false, ..found.is };
     Ok(put(found.version, is, Effect::Deleted, (Fact::ResourceDeleted, Outcome::Resource), cx))
 }
@@ -205,7 +205,7 @@ fn check_employee(view: &dyn Read, details: &EmployeeDetails, cx: &Context) -> R
 }
 
 /// Refuses one more employee, service or resource than a salon may have.
-fn require_room<T: Kept>(view: &dyn Read, cx: &Context) -> Result<(), Rejection> {
+pub(super) fn require_room<T: Kept>(view: &dyn Read, cx: &Context) -> Result<(), Rejection> {
     match T::MAX {
         Some(max) if view::count(view, cx.tenant, T::KIND) >= max => {
             let detail = format!("A salon has at most {max} of these; delete some.");
@@ -215,20 +215,21 @@ fn require_room<T: Kept>(view: &dyn Read, cx: &Context) -> Result<(), Rejection>
     }
 }
 
-/// Refuses while something is booked of an employee or a resource that has not ended.
-fn require_no_bookings(
+/// Refuses while something is booked of an employee or a resource that has not ended at an instant.
+pub(super) fn require_no_bookings(
     view: &dyn Read,
     number: ResourceNumber,
     code: &'static str,
+    at: Timestamp,
     cx: &Context,
 ) -> Result<(), Rejection> {
-    let ahead = Interval { from: Some(cx.timestamp), to: None };
+    let ahead = Interval { from: Some(at), to: None };
     let mut behind = None;
     loop {
         let standing = slot::standing(view, cx.tenant, number, ahead, None, behind, view::PLACES_MAX);
         for claim in standing.claims {
             let booking = view::any::<Booking>(view, cx.tenant, Uuid::from_u128(claim.id), None);
-            if booking.is_some_and(|booking| booking.is.status_at(cx.timestamp).claims_time()) {
+            if booking.is_some_and(|booking| booking.is.status_at(at).claims_time()) {
                 let detail = "There are bookings ahead; move or cancel them first, or make it inactive.";
                 return Err(Rejection::conflict(code, detail));
             }

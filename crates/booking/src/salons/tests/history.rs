@@ -237,5 +237,6 @@ proptest! {
             prop_assert_eq!(&model.listed(*seq, *at), known);
         }
         prop_assert_eq!(model.salon.world.replay().hash(), model.salon.world.view.hash());
+        super::transfer::check_import(&model.salon.world)?;
     }
 }

@@ -251,6 +251,6 @@ pub(super) fn read_order(line: OrderLine<'_>) -> Result<Line, Malformed> {
     Ok(Line::Order(Imported { version, updated_at, latest, is }))
 }
 
-fn price(body: &MoneyBody) -> Result<Money, Malformed> {
+pub(super) fn price(body: &MoneyBody) -> Result<Money, Malformed> {
     body.to_price().map_err(|violation| malformed("line-invalid", violation.detail))
 }

@@ -1,0 +1,378 @@
+//! What is taken over from another server: the same view at the end, and every refusal by row.
+
+use maitred_core::{Actor, At, ChangeId, Context, Domain, Ids};
+use proptest::test_runner::TestCaseError;
+use proptest::{prop_assert, prop_assert_eq};
+
+use super::*;
+use crate::imported::Imported;
+use crate::record::{self, Kind};
+use crate::salons::booking::BookedItem;
+use crate::salons::fact::{Customer, Employee, Resource, Service, Settings};
+use crate::salons::legacy::LegacyBooking;
+use crate::salons::plan::{AbsenceState, AbsenceTime, PlanState};
+use crate::testing::MemoryView;
+
+/// The commands that take over every version of a world, in the order of its log.
+fn commands(world: &World<Rules>) -> Vec<(At, Command)> {
+    let mut found = Vec::new();
+    record::changes(&world.view, TENANT, ChangeId::default(), &mut |change| {
+        let version = change.version;
+        let newest = record::current(&world.view, change.record).expect("it has a newest version");
+        let latest = newest.version == version.version;
+        let import = match change.record.kind {
+            Kind::SalonSettings => Import::Settings(taken::<Settings>(&version, latest)),
+            // The numbers of another server mean nothing here.
+            Kind::Employee => {
+                let import = taken::<Employee>(&version, latest);
+                Import::Employee(Imported { is: Employee { number: 9, ..import.is }, ..import })
+            }
+            Kind::Resource => {
+                let import = taken::<Resource>(&version, latest);
+                Import::Resource(Imported { is: Resource { number: 9, ..import.is }, ..import })
+            }
+            Kind::Service => Import::Service(taken::<Service>(&version, latest)),
+            Kind::Customer => Import::Customer(taken::<Customer>(&version, latest)),
+            Kind::ShiftPlan => Import::Plan(taken::<PlanState>(&version, latest)),
+            Kind::Booking => {
+                let mut import = taken::<Booking>(&version, latest);
+                import.is.items.iter_mut().for_each(|item| item.employee.number = 9);
+                Import::Booking(import)
+            }
+            Kind::LegacyBooking => Import::LegacyBooking(taken::<LegacyBooking>(&version, latest)),
+            kind => panic!("{kind:?} is none of this domain's"),
+        };
+        // Decided long after, but where it was: so that the tables can be held against each other.
+        let (seq, ordinal) = (version.change.seq, version.change.ordinal);
+        let at = At { tenant: TENANT, seq, ordinal, timestamp: Timestamp::from_millis(1 << 40) };
+        found.push((at, Command::Import(Box::new(import))));
+        ControlFlow::Continue(())
+    });
+    found
+}
+
+fn taken<T: serde::de::DeserializeOwned>(version: &record::Version<'_>, latest: bool) -> Imported<T> {
+    Imported { version: version.version, updated_at: version.at, latest, is: version.decode() }
+}
+
+fn decide(view: &MemoryView, command: &Command, at: At) -> Result<(Vec<Fact>, Effect), Rejection> {
+    let ids = Ids::new(at.timestamp, 1);
+    let cx = Context { timestamp: at.timestamp, tenant: at.tenant, actor: Actor::System, ids };
+    let decision = Rules.decide(view, command, &cx)?;
+    Ok((decision.facts, decision.outcome.effect()))
+}
+
+/// Takes a world over, version by version: the view is the same at the end, to the byte, and until then nothing is due
+/// that would not be due in that world.
+pub(super) fn check_import(world: &World<Rules>) -> Result<(), TestCaseError> {
+    let mut copy = MemoryView::default();
+    let end = Timestamp::from_millis(1 << 41);
+    let due = timer::due(&world.view, end, 1_000);
+    for (at, command) in commands(world) {
+        let decided = decide(&copy, &command, at);
+        let (facts, effect) = decided.map_err(|why| TestCaseError::fail(format!("{why:?}: {command:?}")))?;
+        prop_assert_eq!((facts.len(), effect), (1, Effect::Imported));
+        Rules.apply(&mut copy, &facts[0], at);
+        for command in timer::due(&copy, end, 1_000) {
+            prop_assert!(due.contains(&command), "{:?} is not due where it came from", command);
+        }
+    }
+    prop_assert_eq!(&copy, &world.view);
+    for (at, command) in commands(world) {
+        let again = decide(&copy, &command, at).map_err(|why| TestCaseError::fail(format!("{why:?}")))?;
+        prop_assert_eq!(again, (Vec::new(), Effect::Unchanged));
+    }
+    Ok(())
+}
+
+/// A salon in which each kind of record has changed, and what can go has gone.
+pub(super) fn changed() -> Salon {
+    let mut salon = Salon::new();
+    let mut submit = |command| salon.world.submit(TENANT, &command).expect("accepted").1;
+    let settings = SettingsPatch { min_notice_minutes: Some(5), ..SettingsPatch::default() };
+    submit(Command::ChangeSettings(Change { id: (), what: settings, if_version: None }));
+    let bob = Change { id: salon.bob.id, what: Some(u128::MAX), if_version: None };
+    submit(Command::SetCalendarToken(bob));
+    let time = AbsenceTime::Instants(at(13, 0), at(14, 0));
+    let what = PlanChange::AddAbsence { time, reason: Some("Zahnarzt".into()) };
+    submit(Command::ChangePlan(Change { id: salon.bob.id, what, if_version: None }));
+    let price = ServicePatch { price: Some(euros(5_000)), ..ServicePatch::default() };
+    submit(Command::UpdateService(Change { id: salon.cut, what: price, if_version: None }));
+    submit(Command::DeleteService(Change { id: salon.wash, what: (), if_version: None }));
+    submit(Command::PutCustomer(PutCustomer {
+        external_id: "c1".into(),
+        name: "Ida".into(),
+        email: Some("ida@example.com".into()),
+        phone: None,
+        created_at: at(-1, 0),
+        changed_at: at(0, 1),
+    }));
+    submit(Command::DeleteCustomer(Change { id: view::id_of_text("c1"), what: (), if_version: None }));
+    for (date, changed_at) in [(1, 1), (2, 2)] {
+        submit(Command::PutLegacyBooking(PutLegacyBooking {
+            external_id: Some("b1".into()),
+            customer_id: "c1".into(),
+            title: "Schnitt".into(),
+            description: String::new(),
+            date: at(date, 0),
+            status: LegacyStatus::Confirmed,
+            price: Decimal::from_cents(1_999),
+            currency: euros(0).currency,
+            created_at: at(0, 0),
+            changed_at: at(0, changed_at),
+        }));
+    }
+    salon
+}
+
+#[test]
+fn a_whole_salon_is_taken_over_as_it_is() {
+    let mut salon = changed();
+    let colour = salon.visit(salon.colour, Some(salon.ann), at(9, 0));
+    let moved = salon.book(Book { notes: Some("Allergie".into()), ..colour }).expect("free").is.id;
+    let to = Reschedule { booking: moved, starts_at: at(10, 0), items: None, force: false, if_version: None };
+    salon.submit(Command::Reschedule(to)).expect("free");
+    let held = |salon: &Salon, hour| Book {
+        hold_seconds: Some(60),
+        holder: Some(7),
+        token_hash: Some(u128::MAX),
+        ..salon.visit(salon.cut, Some(salon.bob), at(hour, 0))
+    };
+    let confirmed = salon.book(held(&salon, 9)).expect("free").is.id;
+    salon.advance(confirmed, Advance::Confirm).expect("held");
+    salon.book(held(&salon, 11)).expect("free");
+    salon.wait_until(at(0, 30));
+    let settled = salon.book(salon.visit(salon.cut, Some(salon.bob), at(11, 0))).expect("the hold is over");
+    salon.advance(settled.is.id, Advance::NoShow).expect("confirmed");
+    salon.book(held(&salon, 15)).expect("free, and held at the end");
+    // Two facts of one batch: a new customer and their booking.
+    let somebody = CustomerDetails { name: "Uwe".into(), email: None, phone: None, notes: None };
+    let new = Book { customer: ForCustomer::New(somebody), ..held(&salon, 16) };
+    salon.book(new).expect("free, and held at the end");
+    salon.wait_until(at(24, 0));
+    let bob = Change { id: salon.bob.id, what: (), if_version: None };
+    salon.world.submit(TENANT, &Command::DeleteEmployee(bob)).expect("all his bookings are over");
+    check_import(&salon.world).expect("it is the same there");
+}
+
+/// The first version of a record, as another server would bring the next ones.
+fn next<T: serde::de::DeserializeOwned>(found: Versioned<T>) -> Imported<T> {
+    Imported { version: found.version + 1, updated_at: at(0, 59), latest: true, is: found.is }
+}
+
+fn get<T: view::Kept>(salon: &Salon, id: Uuid) -> Versioned<T> {
+    view::any(&salon.world.view, TENANT, id, None).expect("it is there")
+}
+
+#[test]
+fn every_refusal_of_a_version_that_is_taken_over() {
+    const NEW: Uuid = Uuid::from_u128(0x99);
+    let mut salon = changed();
+    let booking = salon.book(salon.visit(salon.cut, Some(salon.ann), at(9, 0))).expect("free");
+    let held = Book { hold_seconds: Some(60), ..salon.visit(salon.cut, Some(salon.bob), at(9, 0)) };
+    let held = next(salon.book(held).expect("free"));
+    let (booking, first) = (next(booking.clone()), Imported { version: 1, ..next(booking) });
+    let other = |is: Booking| Imported { is: Booking { id: NEW, ..is }, ..first.clone() };
+    let item = |change: fn(&mut BookedItem)| {
+        let mut is = first.is.clone();
+        change(&mut is.items[0]);
+        Import::Booking(other(is))
+    };
+    let employee = next(get::<Employee>(&salon, salon.ann.id));
+    let gone = next(get::<Service>(&salon, salon.wash));
+    let customer = next(get::<Customer>(&salon, view::id_of_text("c1")));
+    let legacy = next(get::<LegacyBooking>(&salon, view::id_of_text("b1")));
+    let plan = next(view::plan(&salon.world.view, TENANT, salon.bob.id, None));
+    let settings = next(view::settings(&salon.world.view, TENANT, None));
+    let day = |day| Day::of(date(1970, 1, day));
+    let status = |import: &Imported<Booking>, status| {
+        let is = Booking { status, ..import.is.clone() };
+        Import::Booking(Imported { is, ..import.clone() })
+    };
+    let conflict = |code: &'static str| Err((Class::Conflict, code));
+    let invalid = |code: &'static str| Err((Class::Unprocessable, code));
+    let absent = |code: &'static str| Err((Class::Absent, code));
+    let imported = Ok(Effect::Imported);
+    type Row = (&'static str, Import, Result<Effect, (Class, &'static str)>);
+    let rows: Vec<Row> = vec![
+        ("no version", Import::Settings(Imported { version: 0, ..settings }), invalid("invalid-version")),
+        (
+            "a step",
+            Import::Settings(Imported { is: Settings { step_minutes: 1, ..settings.is }, ..settings }),
+            invalid("invalid-settings"),
+        ),
+        ("settings", Import::Settings(settings.clone()), imported),
+        (
+            "settings that are here otherwise",
+            Import::Settings(Imported { version: 1, ..settings }),
+            conflict("version-differs"),
+        ),
+        ("a gap", Import::Employee(Imported { version: 9, ..employee.clone() }), conflict("version-missing")),
+        (
+            "skills out of order",
+            Import::Employee(Imported {
+                is: Employee { skills: vec![salon.cut; 2], ..employee.is.clone() },
+                ..employee.clone()
+            }),
+            invalid("invalid-skills"),
+        ),
+        ("an employee", Import::Employee(employee.clone()), imported),
+        (
+            "an employee with bookings ahead",
+            Import::Employee(Imported {
+                is: Employee { deleted: true, ..employee.is.clone() },
+                ..employee.clone()
+            }),
+            conflict("employee-in-use"),
+        ),
+        (
+            "an employee who was never there",
+            Import::Employee(Imported {
+                version: 1,
+                is: Employee { id: NEW, deleted: true, ..employee.is.clone() },
+                ..employee
+            }),
+            absent("employee-not-found"),
+        ),
+        ("what is gone", Import::Service(gone), absent("service-not-found")),
+        (
+            "another text",
+            Import::Customer(Imported {
+                is: Customer { external_id: Some("c2".into()), ..customer.is.clone() },
+                ..customer.clone()
+            }),
+            invalid("invalid-external-id"),
+        ),
+        ("who is gone", Import::Customer(customer), absent("customer-not-found")),
+        (
+            "another text of a booking",
+            Import::LegacyBooking(Imported {
+                is: LegacyBooking { external_id: Some("b2".into()), ..legacy.is.clone() },
+                ..legacy.clone()
+            }),
+            invalid("invalid-external-id"),
+        ),
+        ("a legacy booking", Import::LegacyBooking(legacy), imported),
+        (
+            "nobody's plan",
+            Import::Plan(Imported { is: PlanState { employee: NEW, ..plan.is.clone() }, ..plan.clone() }),
+            absent("employee-not-found"),
+        ),
+        (
+            "a day twice",
+            Import::Plan(Imported {
+                is: PlanState { exceptions: vec![(day(2), vec![]), (day(2), vec![])], ..plan.is.clone() },
+                ..plan.clone()
+            }),
+            invalid("invalid-shifts"),
+        ),
+        (
+            "an absence of no time",
+            Import::Plan(Imported {
+                is: PlanState {
+                    absences: vec![AbsenceState {
+                        id: NEW,
+                        time: AbsenceTime::Days(day(2), day(2)),
+                        reason: None,
+                    }],
+                    ..plan.is.clone()
+                },
+                ..plan.clone()
+            }),
+            invalid("invalid-time-range"),
+        ),
+        ("a plan", Import::Plan(plan), imported),
+        (
+            "nothing to be done",
+            Import::Booking(other(Booking { items: vec![], ..first.is.clone() })),
+            invalid("invalid-items"),
+        ),
+        ("no time to do it in", item(|item| item.time.duration_minutes = 0), invalid("invalid-duration")),
+        ("an end elsewhere", item(|item| item.time.duration_minutes = 31), invalid("invalid-items")),
+        (
+            "of nobody",
+            Import::Booking(other(Booking { customer: NEW, ..first.is.clone() })),
+            absent("customer-not-found"),
+        ),
+        ("of nothing", item(|item| item.service = NEW), absent("service-not-found")),
+        ("by nobody", item(|item| item.employee.id = NEW), absent("employee-not-found")),
+        (
+            "nowhere",
+            item(|item| item.resource = Some(Place { id: NEW, number: 0 })),
+            absent("resource-not-found"),
+        ),
+        ("time that is taken", Import::Booking(other(first.is.clone())), conflict("slot-unavailable")),
+        (
+            "completed from the start",
+            status(&other(first.is.clone()), BookingStatus::Completed),
+            conflict("invalid-transition"),
+        ),
+        (
+            "held for ever",
+            status(&other(first.is.clone()), BookingStatus::Held),
+            conflict("invalid-transition"),
+        ),
+        ("not confirmed in time", status(&booking, BookingStatus::Expired), conflict("invalid-transition")),
+        ("completed", status(&booking, BookingStatus::Completed), imported),
+        (
+            "another's",
+            Import::Booking(Imported {
+                is: Booking { customer: view::id_of_text("c1"), ..booking.is.clone() },
+                ..booking
+            }),
+            conflict("version-differs"),
+        ),
+        (
+            "here already",
+            Import::Booking(Imported { updated_at: at(0, 58), ..first }),
+            conflict("version-differs"),
+        ),
+        ("confirmed", status(&held, BookingStatus::Confirmed), imported),
+        ("never held", status(&held, BookingStatus::Completed), conflict("invalid-transition")),
+    ];
+    for (name, import, expected) in rows {
+        let mut world = salon.world.clone();
+        let before = world.view.hash();
+        let said = world.submit(TENANT, &Command::Import(Box::new(import)));
+        let said = said.map(|(_, outcome)| outcome.effect());
+        let said = said.map_err(|rejection| (rejection.class, rejection.code.into_owned()));
+        assert_eq!(said, expected.map_err(|(class, code)| (class, code.to_owned())), "{name}");
+        assert_eq!(said.is_err(), world.view.hash() == before, "{name}: a refusal changes nothing");
+    }
+}
+
+#[test]
+fn a_running_hold_is_taken_over_and_ends_at_its_instant() {
+    let mut salon = Salon::new();
+    let held = Book { hold_seconds: Some(900), ..salon.visit(salon.cut, Some(salon.ann), at(9, 0)) };
+    let held = salon.book(held).expect("free").is;
+    let over = held.hold_expires_at.expect("it is held");
+    let mut copy = Salon { world: World::new(Rules), ..salon.clone() };
+    for (_, command) in commands(&salon.world) {
+        copy.world.submit(TENANT, &command).expect("it is the next one");
+    }
+    assert_eq!(timer::next_due(&copy.world.view), Some(over));
+    copy.refused(copy.visit(copy.cut, Some(copy.ann), at(9, 0)), "no_employee");
+    copy.wait_until(over);
+    let expire = Command::ExpireBooking { booking: held.id };
+    let (effect, expired) = copy.submit(expire).expect("due");
+    assert_eq!((effect, expired.is.status, expired.version), (Effect::Updated, BookingStatus::Expired, 2));
+    copy.book(copy.visit(copy.cut, Some(copy.ann), at(9, 0))).expect("free again");
+}
+
+#[test]
+fn another_salon_gives_its_own_numbers() {
+    let mut source = Salon::new();
+    let booking = source.book(source.visit(source.cut, Some(source.bob), at(9, 0))).expect("free").is;
+    let mut other = World::new(Rules);
+    other.timestamp = at(1, 0); // so that its ids are others
+    let details = EmployeeDetails { name: "Zoe".into(), skills: vec![], colour: None, active: true };
+    other.submit(TENANT, &Command::CreateEmployee(details)).expect("the first number");
+    for (_, command) in commands(&source.world) {
+        other.submit(TENANT, &command).expect("it is new there");
+    }
+    let bob: Employee = view::get(&other.view, TENANT, source.bob.id, None).expect("he is there").is;
+    let taken: Booking = view::get(&other.view, TENANT, booking.id, None).expect("it is there").is;
+    assert_eq!(bob.number, source.bob.number + 1);
+    assert_eq!(taken.items[0].employee, Place { id: bob.id, number: bob.number });
+}
