@@ -14,10 +14,12 @@ mod examples;
 mod flash_sales;
 mod generated;
 mod imports;
+mod legacy_bookings;
 mod operation;
 mod past;
 #[path = "../reconciled/mod.rs"]
 mod reconciled;
+mod phone;
 mod router;
 mod salons;
 mod scrub;

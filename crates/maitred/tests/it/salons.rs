@@ -268,7 +268,7 @@ fn a_phone_reads_a_calendar_by_its_token() {
     assert!(answer.text().contains("SUMMARY:Cut: Eve\r\n"), "{}", answer.text());
     server.post(format!("{employee}/calendar-token")).send().ok(200);
     refused(&server.anonymous("GET", &*path).send(), 404, "not-found");
-    refused(&server.anonymous("GET", format!("{employee}/calendar.ics")).send(), 404, "not-found");
+    refused(&server.anonymous("GET", format!("{employee}/calendar.ics")).send(), 401, "unauthenticated");
 }
 
 #[test]

@@ -145,7 +145,7 @@ fn booking(view: &dyn Read, mut import: Imported<Booking>, cx: &Context) -> Deci
     take(view, record, import, told, |before, booking| {
         check_step(before.as_ref(), booking)?;
         match booking.status.claims_time() {
-            true => settle_holds_in_the_way(view, booking, cx),
+            true => settle_holds_in_the_way(view, booking, &mut Vec::new(), cx).map_err(unavailable),
             false => Ok(Vec::new()),
         }
     })

@@ -68,7 +68,8 @@ impl Server {
     fn demo_salon() -> Self {
         let server = Server::new();
         server.create("salon");
-        let seeded = crate::demo_salon::seed(&server.app, TENANT, date(2030, 1, 7));
+        let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+        let seeded = crate::demo_salon::seed(&server.app, TENANT, today);
         assert!(server.runtime.block_on(seeded).expect("a salon") > 100);
         let view = server.app.engine().view();
         let services: Vec<Service> = view::all(&view, TENANT);
