@@ -2,20 +2,21 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use maitred_core::TenantNumber;
 use maitred_web::{AtLeast, Attempt, JsonBody, Page, Path, Preconditions, Problem, Query};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::bodies::CustomerBody;
-use super::{ListQuery, OneQuery, RecordVersion, if_version, submit, write_reply};
-use crate::app::{Accepted, App, Scope};
+use super::records::{self, Routed, record_routes};
+use super::{ListQuery, OneQuery, RecordVersion};
+use crate::app::{App, Scope};
+use crate::flash_sales::Versioned;
 use crate::json::given;
 use crate::parameters::{IdempotencyHeader, IfMatchHeader, IfNoneMatchHeader, PositionHeader, TenantPath};
 use crate::salons::command::{Change, Command, CustomerDetails, CustomerPatch};
 use crate::salons::fact::Customer;
-use crate::salons::rules::Outcome;
+use crate::salons::rules::{Effect, Outcome};
 
 /// A customer to be noted.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -75,149 +76,38 @@ impl CustomerPatchInput {
     }
 }
 
-fn answer(app: &App, tenant: TenantNumber, accepted: Accepted<Outcome>) -> Response {
-    let Accepted { outcome: Outcome::Customer(effect, found), position, replayed } = accepted else {
-        unreachable!("a command on a customer is answered with {accepted:?}");
-    };
-    let path = format!("customers/{}", found.is.id);
-    let said = (effect, found.version, CustomerBody::from(found));
-    write_reply(app, tenant, said, || path, (position, replayed))
+impl Routed for Customer {
+    type Body = CustomerBody;
+    type Input = CustomerInput;
+    type Patch = CustomerPatchInput;
+    const PATH: &'static str = "customers";
+
+    fn create(input: CustomerInput) -> Result<Command, Problem> {
+        Ok(Command::CreateCustomer(input.details()))
+    }
+
+    fn update(id: Uuid, patch: CustomerPatchInput, if_version: Option<u64>) -> Result<Command, Problem> {
+        Ok(Command::UpdateCustomer(Change { id, what: patch.patch(), if_version }))
+    }
+
+    fn delete(change: Change<Uuid, ()>) -> Command {
+        Command::DeleteCustomer(change)
+    }
+
+    fn told(outcome: Outcome) -> Option<(Effect, Versioned<Customer>)> {
+        match outcome {
+            Outcome::Customer(effect, found) => Some((effect, found)),
+            _ => None,
+        }
+    }
 }
 
-/// Note a customer.
-#[utoipa::path(
-    post,
-    path = "/v1/tenants/{tenant}/customers",
-    tag = "salons",
-    operation_id = "customers_create",
-    params(TenantPath, IdempotencyHeader),
-    request_body = CustomerInput,
-    responses((status = 201, description = "It is there", body = CustomerBody))
-)]
-pub async fn create(
-    State(app): State<App>,
-    scope: Scope,
-    attempt: Attempt,
-    JsonBody { value, bytes }: JsonBody<CustomerInput>,
-) -> Result<Response, Problem> {
-    let command = Command::CreateCustomer(value.details());
-    let accepted = submit(&app, &scope, &attempt, &bytes, command).await?;
-    Ok(answer(&app, scope.tenant, accepted))
-}
-
-/// The customers, by id: those that were noted first come first, to the millisecond.
-#[utoipa::path(
-    get,
-    path = "/v1/tenants/{tenant}/customers",
-    tag = "salons",
-    operation_id = "customers_list",
-    params(TenantPath, ListQuery, PositionHeader),
-    responses((status = 200, description = "A page of customers; it may be short and have a next one", body = Page<CustomerBody>))
-)]
-pub async fn list(
-    State(app): State<App>,
-    scope: Scope,
-    Query(query): Query<ListQuery>,
-    at_least: AtLeast,
-) -> Result<Response, Problem> {
-    super::list::<Customer, CustomerBody>(&app, &scope, &query, at_least).await
-}
-
-/// One customer.
-#[utoipa::path(
-    get,
-    path = "/v1/tenants/{tenant}/customers/{id}",
-    tag = "salons",
-    operation_id = "customers_get",
-    params(TenantPath, ("id" = Uuid, Path, description = "The customer's id"), OneQuery, PositionHeader, IfNoneMatchHeader),
-    responses(
-        (status = 200, description = "The customer", body = CustomerBody),
-        (status = 304, description = "The client has it"),
-        (status = 404, description = "It is not there, or was not there then"),
-    )
-)]
-pub async fn get(
-    State(app): State<App>,
-    scope: Scope,
-    Path((_tenant, id)): Path<(String, Uuid)>,
-    Query(query): Query<OneQuery>,
-    at_least: AtLeast,
-    preconditions: Preconditions,
-) -> Result<Response, Problem> {
-    super::get::<Customer, CustomerBody>(&app, &scope, id, &query, (at_least, preconditions)).await
-}
-
-/// Change a customer: what is absent stays.
-#[utoipa::path(
-    patch,
-    path = "/v1/tenants/{tenant}/customers/{id}",
-    tag = "salons",
-    operation_id = "customers_update",
-    params(TenantPath, ("id" = Uuid, Path, description = "The customer's id"), IfMatchHeader, IdempotencyHeader),
-    request_body = CustomerPatchInput,
-    responses(
-        (status = 200, description = "The customer as it is now", body = CustomerBody),
-        (status = 412, description = "It is at another version"),
-    )
-)]
-pub async fn update(
-    State(app): State<App>,
-    scope: Scope,
-    Path((_tenant, id)): Path<(String, Uuid)>,
-    preconditions: Preconditions,
-    attempt: Attempt,
-    JsonBody { value, bytes }: JsonBody<CustomerPatchInput>,
-) -> Result<Response, Problem> {
-    let if_version = if_version::<Customer>(&app, &scope, &preconditions, id)?;
-    let command = Command::UpdateCustomer(Change { id, what: value.patch(), if_version });
-    let accepted = submit(&app, &scope, &attempt, &bytes, command).await?;
-    Ok(answer(&app, scope.tenant, accepted))
-}
-
-/// Take a customer away for good; their history stays.
-#[utoipa::path(
-    delete,
-    path = "/v1/tenants/{tenant}/customers/{id}",
-    tag = "salons",
-    operation_id = "customers_delete",
-    params(TenantPath, ("id" = Uuid, Path, description = "The customer's id"), IfMatchHeader, IdempotencyHeader),
-    responses(
-        (status = 200, description = "It is gone; this is its last version", body = CustomerBody),
-        (status = 404, description = "It is not there"),
-        (status = 412, description = "It is at another version"),
-    )
-)]
-pub async fn delete(
-    State(app): State<App>,
-    scope: Scope,
-    Path((_tenant, id)): Path<(String, Uuid)>,
-    preconditions: Preconditions,
-    attempt: Attempt,
-) -> Result<Response, Problem> {
-    let if_version = if_version::<Customer>(&app, &scope, &preconditions, id)?;
-    let command = Command::DeleteCustomer(Change { id, what: (), if_version });
-    let accepted = submit(&app, &scope, &attempt, &[], command).await?;
-    Ok(answer(&app, scope.tenant, accepted))
-}
-
-/// Every version of a customer, the oldest first, also of one that is gone.
-#[utoipa::path(
-    get,
-    path = "/v1/tenants/{tenant}/customers/{id}/versions",
-    tag = "salons",
-    operation_id = "customers_versions",
-    params(TenantPath, ("id" = Uuid, Path, description = "The customer's id"), ListQuery, PositionHeader),
-    responses(
-        (status = 200, description = "A page of versions", body = Page<RecordVersion<CustomerBody>>),
-        (status = 404, description = "It was never there"),
-    )
-)]
-pub async fn versions(
-    State(app): State<App>,
-    scope: Scope,
-    Path((_tenant, id)): Path<(String, Uuid)>,
-    Query(query): Query<ListQuery>,
-    at_least: AtLeast,
-) -> Result<Response, Problem> {
-    super::versions::<Customer, CustomerBody>(&app, &scope, id, &query, at_least).await
+record_routes! {
+    Customer, CustomerBody, CustomerInput, CustomerPatchInput;
+    "/v1/tenants/{tenant}/customers",
+    "/v1/tenants/{tenant}/customers/{id}",
+    "/v1/tenants/{tenant}/customers/{id}/versions";
+    "customer", "a customer", "customers";
+    create: "Note a customer.";
+    delete: "Take a customer away for good; their history stays.";
 }

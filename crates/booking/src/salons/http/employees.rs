@@ -2,20 +2,21 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use maitred_core::TenantNumber;
 use maitred_web::{AtLeast, Attempt, JsonBody, Page, Path, Preconditions, Problem, Query};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::bodies::EmployeeBody;
-use super::{ListQuery, OneQuery, RecordVersion, if_version, submit, write_reply};
-use crate::app::{Accepted, App, Scope};
+use super::records::{self, Routed, record_routes, yes};
+use super::{ListQuery, OneQuery, RecordVersion};
+use crate::app::{App, Scope};
+use crate::flash_sales::Versioned;
 use crate::json::given;
 use crate::parameters::{IdempotencyHeader, IfMatchHeader, IfNoneMatchHeader, PositionHeader, TenantPath};
 use crate::salons::command::{Change, Command, EmployeeDetails, EmployeePatch};
 use crate::salons::fact::Employee;
-use crate::salons::rules::Outcome;
+use crate::salons::rules::{Effect, Outcome};
 
 /// An employee to be taken on.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -36,10 +37,6 @@ pub struct EmployeeInput {
     #[serde(default = "yes")]
     #[schema(default = true)]
     active: bool,
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// New values of an employee's fields; what is absent stays.
@@ -79,150 +76,38 @@ impl EmployeePatchInput {
     }
 }
 
-fn answer(app: &App, tenant: TenantNumber, accepted: Accepted<Outcome>) -> Response {
-    let Accepted { outcome: Outcome::Employee(effect, found), position, replayed } = accepted else {
-        unreachable!("a command on an employee is answered with {accepted:?}");
-    };
-    let path = format!("employees/{}", found.is.id);
-    let said = (effect, found.version, EmployeeBody::from(found));
-    write_reply(app, tenant, said, || path, (position, replayed))
+impl Routed for Employee {
+    type Body = EmployeeBody;
+    type Input = EmployeeInput;
+    type Patch = EmployeePatchInput;
+    const PATH: &'static str = "employees";
+
+    fn create(input: EmployeeInput) -> Result<Command, Problem> {
+        Ok(Command::CreateEmployee(input.details()))
+    }
+
+    fn update(id: Uuid, patch: EmployeePatchInput, if_version: Option<u64>) -> Result<Command, Problem> {
+        Ok(Command::UpdateEmployee(Change { id, what: patch.patch(), if_version }))
+    }
+
+    fn delete(change: Change<Uuid, ()>) -> Command {
+        Command::DeleteEmployee(change)
+    }
+
+    fn told(outcome: Outcome) -> Option<(Effect, Versioned<Employee>)> {
+        match outcome {
+            Outcome::Employee(effect, found) => Some((effect, found)),
+            _ => None,
+        }
+    }
 }
 
-/// Take an employee on.
-#[utoipa::path(
-    post,
-    path = "/v1/tenants/{tenant}/employees",
-    tag = "salons",
-    operation_id = "employees_create",
-    params(TenantPath, IdempotencyHeader),
-    request_body = EmployeeInput,
-    responses((status = 201, description = "It is there", body = EmployeeBody))
-)]
-pub async fn create(
-    State(app): State<App>,
-    scope: Scope,
-    attempt: Attempt,
-    JsonBody { value, bytes }: JsonBody<EmployeeInput>,
-) -> Result<Response, Problem> {
-    let command = Command::CreateEmployee(value.details());
-    let accepted = submit(&app, &scope, &attempt, &bytes, command).await?;
-    Ok(answer(&app, scope.tenant, accepted))
-}
-
-/// The employees, by id: those that were noted first come first, to the millisecond.
-#[utoipa::path(
-    get,
-    path = "/v1/tenants/{tenant}/employees",
-    tag = "salons",
-    operation_id = "employees_list",
-    params(TenantPath, ListQuery, PositionHeader),
-    responses((status = 200, description = "A page of employees; it may be short and have a next one", body = Page<EmployeeBody>))
-)]
-pub async fn list(
-    State(app): State<App>,
-    scope: Scope,
-    Query(query): Query<ListQuery>,
-    at_least: AtLeast,
-) -> Result<Response, Problem> {
-    super::list::<Employee, EmployeeBody>(&app, &scope, &query, at_least).await
-}
-
-/// One employee.
-#[utoipa::path(
-    get,
-    path = "/v1/tenants/{tenant}/employees/{id}",
-    tag = "salons",
-    operation_id = "employees_get",
-    params(TenantPath, ("id" = Uuid, Path, description = "The employee's id"), OneQuery, PositionHeader, IfNoneMatchHeader),
-    responses(
-        (status = 200, description = "The employee", body = EmployeeBody),
-        (status = 304, description = "The client has it"),
-        (status = 404, description = "It is not there, or was not there then"),
-    )
-)]
-pub async fn get(
-    State(app): State<App>,
-    scope: Scope,
-    Path((_tenant, id)): Path<(String, Uuid)>,
-    Query(query): Query<OneQuery>,
-    at_least: AtLeast,
-    preconditions: Preconditions,
-) -> Result<Response, Problem> {
-    super::get::<Employee, EmployeeBody>(&app, &scope, id, &query, (at_least, preconditions)).await
-}
-
-/// Change an employee: what is absent stays.
-#[utoipa::path(
-    patch,
-    path = "/v1/tenants/{tenant}/employees/{id}",
-    tag = "salons",
-    operation_id = "employees_update",
-    params(TenantPath, ("id" = Uuid, Path, description = "The employee's id"), IfMatchHeader, IdempotencyHeader),
-    request_body = EmployeePatchInput,
-    responses(
-        (status = 200, description = "The employee as it is now", body = EmployeeBody),
-        (status = 412, description = "It is at another version"),
-    )
-)]
-pub async fn update(
-    State(app): State<App>,
-    scope: Scope,
-    Path((_tenant, id)): Path<(String, Uuid)>,
-    preconditions: Preconditions,
-    attempt: Attempt,
-    JsonBody { value, bytes }: JsonBody<EmployeePatchInput>,
-) -> Result<Response, Problem> {
-    let if_version = if_version::<Employee>(&app, &scope, &preconditions, id)?;
-    let command = Command::UpdateEmployee(Change { id, what: value.patch(), if_version });
-    let accepted = submit(&app, &scope, &attempt, &bytes, command).await?;
-    Ok(answer(&app, scope.tenant, accepted))
-}
-
-/// Take an employee away for good; their history stays.
-#[utoipa::path(
-    delete,
-    path = "/v1/tenants/{tenant}/employees/{id}",
-    tag = "salons",
-    operation_id = "employees_delete",
-    params(TenantPath, ("id" = Uuid, Path, description = "The employee's id"), IfMatchHeader, IdempotencyHeader),
-    responses(
-        (status = 200, description = "It is gone; this is its last version", body = EmployeeBody),
-        (status = 404, description = "It is not there"),
-        (status = 409, description = "There are bookings ahead"),
-        (status = 412, description = "It is at another version"),
-    )
-)]
-pub async fn delete(
-    State(app): State<App>,
-    scope: Scope,
-    Path((_tenant, id)): Path<(String, Uuid)>,
-    preconditions: Preconditions,
-    attempt: Attempt,
-) -> Result<Response, Problem> {
-    let if_version = if_version::<Employee>(&app, &scope, &preconditions, id)?;
-    let command = Command::DeleteEmployee(Change { id, what: (), if_version });
-    let accepted = submit(&app, &scope, &attempt, &[], command).await?;
-    Ok(answer(&app, scope.tenant, accepted))
-}
-
-/// Every version of an employee, the oldest first, also of one that is gone.
-#[utoipa::path(
-    get,
-    path = "/v1/tenants/{tenant}/employees/{id}/versions",
-    tag = "salons",
-    operation_id = "employees_versions",
-    params(TenantPath, ("id" = Uuid, Path, description = "The employee's id"), ListQuery, PositionHeader),
-    responses(
-        (status = 200, description = "A page of versions", body = Page<RecordVersion<EmployeeBody>>),
-        (status = 404, description = "It was never there"),
-    )
-)]
-pub async fn versions(
-    State(app): State<App>,
-    scope: Scope,
-    Path((_tenant, id)): Path<(String, Uuid)>,
-    Query(query): Query<ListQuery>,
-    at_least: AtLeast,
-) -> Result<Response, Problem> {
-    super::versions::<Employee, EmployeeBody>(&app, &scope, id, &query, at_least).await
+record_routes! {
+    Employee, EmployeeBody, EmployeeInput, EmployeePatchInput;
+    "/v1/tenants/{tenant}/employees",
+    "/v1/tenants/{tenant}/employees/{id}",
+    "/v1/tenants/{tenant}/employees/{id}/versions";
+    "employee", "an employee", "employees";
+    create: "Take an employee on.";
+    delete: "Take an employee away for good; their history stays.", in_use: "There are bookings ahead";
 }

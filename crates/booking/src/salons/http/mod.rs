@@ -12,6 +12,7 @@ mod ical;
 pub mod legacy_bookings;
 pub mod phone;
 pub mod plans;
+mod records;
 pub mod resources;
 pub mod series;
 pub mod services;

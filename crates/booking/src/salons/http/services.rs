@@ -2,21 +2,22 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use maitred_core::TenantNumber;
 use maitred_web::{AtLeast, Attempt, JsonBody, Page, Path, Preconditions, Problem, Query};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::bodies::{ProcessingBody, ServiceBody};
-use super::{ListQuery, OneQuery, RecordVersion, if_version, submit, write_reply};
-use crate::app::{Accepted, App, Scope};
+use super::records::{self, Routed, record_routes, yes};
+use super::{ListQuery, OneQuery, RecordVersion};
+use crate::app::{App, Scope};
+use crate::flash_sales::Versioned;
 use crate::json::given;
 use crate::money::{Money, MoneyBody};
 use crate::parameters::{IdempotencyHeader, IfMatchHeader, IfNoneMatchHeader, PositionHeader, TenantPath};
 use crate::salons::command::{Change, Command, ServiceDetails, ServicePatch, TimePatch};
 use crate::salons::fact::{Service, ServiceTime};
-use crate::salons::rules::Outcome;
+use crate::salons::rules::{Effect, Outcome};
 use crate::violation::refuse_any;
 
 /// A service to be brought in.
@@ -50,10 +51,6 @@ pub struct ServiceInput {
     #[serde(default = "yes")]
     #[schema(default = true)]
     active: bool,
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// New values of a service's fields; what is absent stays.
@@ -127,149 +124,38 @@ fn money(body: &MoneyBody) -> Result<Money, Problem> {
         .map_err(|violation| Problem::from(refuse_any(&[violation]).expect_err("a violation is refused")))
 }
 
-fn answer(app: &App, tenant: TenantNumber, accepted: Accepted<Outcome>) -> Response {
-    let Accepted { outcome: Outcome::Service(effect, found), position, replayed } = accepted else {
-        unreachable!("a command on a service is answered with {accepted:?}");
-    };
-    let path = format!("services/{}", found.is.id);
-    let said = (effect, found.version, ServiceBody::from(found));
-    write_reply(app, tenant, said, || path, (position, replayed))
+impl Routed for Service {
+    type Body = ServiceBody;
+    type Input = ServiceInput;
+    type Patch = ServicePatchInput;
+    const PATH: &'static str = "services";
+
+    fn create(input: ServiceInput) -> Result<Command, Problem> {
+        Ok(Command::CreateService(input.details()?))
+    }
+
+    fn update(id: Uuid, patch: ServicePatchInput, if_version: Option<u64>) -> Result<Command, Problem> {
+        Ok(Command::UpdateService(Change { id, what: patch.patch()?, if_version }))
+    }
+
+    fn delete(change: Change<Uuid, ()>) -> Command {
+        Command::DeleteService(change)
+    }
+
+    fn told(outcome: Outcome) -> Option<(Effect, Versioned<Service>)> {
+        match outcome {
+            Outcome::Service(effect, found) => Some((effect, found)),
+            _ => None,
+        }
+    }
 }
 
-/// Bring in a service.
-#[utoipa::path(
-    post,
-    path = "/v1/tenants/{tenant}/services",
-    tag = "salons",
-    operation_id = "services_create",
-    params(TenantPath, IdempotencyHeader),
-    request_body = ServiceInput,
-    responses((status = 201, description = "It is there", body = ServiceBody))
-)]
-pub async fn create(
-    State(app): State<App>,
-    scope: Scope,
-    attempt: Attempt,
-    JsonBody { value, bytes }: JsonBody<ServiceInput>,
-) -> Result<Response, Problem> {
-    let command = Command::CreateService(value.details()?);
-    let accepted = submit(&app, &scope, &attempt, &bytes, command).await?;
-    Ok(answer(&app, scope.tenant, accepted))
-}
-
-/// The services, by id: those that were noted first come first, to the millisecond.
-#[utoipa::path(
-    get,
-    path = "/v1/tenants/{tenant}/services",
-    tag = "salons",
-    operation_id = "services_list",
-    params(TenantPath, ListQuery, PositionHeader),
-    responses((status = 200, description = "A page of services; it may be short and have a next one", body = Page<ServiceBody>))
-)]
-pub async fn list(
-    State(app): State<App>,
-    scope: Scope,
-    Query(query): Query<ListQuery>,
-    at_least: AtLeast,
-) -> Result<Response, Problem> {
-    super::list::<Service, ServiceBody>(&app, &scope, &query, at_least).await
-}
-
-/// One service.
-#[utoipa::path(
-    get,
-    path = "/v1/tenants/{tenant}/services/{id}",
-    tag = "salons",
-    operation_id = "services_get",
-    params(TenantPath, ("id" = Uuid, Path, description = "The service's id"), OneQuery, PositionHeader, IfNoneMatchHeader),
-    responses(
-        (status = 200, description = "The service", body = ServiceBody),
-        (status = 304, description = "The client has it"),
-        (status = 404, description = "It is not there, or was not there then"),
-    )
-)]
-pub async fn get(
-    State(app): State<App>,
-    scope: Scope,
-    Path((_tenant, id)): Path<(String, Uuid)>,
-    Query(query): Query<OneQuery>,
-    at_least: AtLeast,
-    preconditions: Preconditions,
-) -> Result<Response, Problem> {
-    super::get::<Service, ServiceBody>(&app, &scope, id, &query, (at_least, preconditions)).await
-}
-
-/// Change a service: what is absent stays.
-#[utoipa::path(
-    patch,
-    path = "/v1/tenants/{tenant}/services/{id}",
-    tag = "salons",
-    operation_id = "services_update",
-    params(TenantPath, ("id" = Uuid, Path, description = "The service's id"), IfMatchHeader, IdempotencyHeader),
-    request_body = ServicePatchInput,
-    responses(
-        (status = 200, description = "The service as it is now", body = ServiceBody),
-        (status = 412, description = "It is at another version"),
-    )
-)]
-pub async fn update(
-    State(app): State<App>,
-    scope: Scope,
-    Path((_tenant, id)): Path<(String, Uuid)>,
-    preconditions: Preconditions,
-    attempt: Attempt,
-    JsonBody { value, bytes }: JsonBody<ServicePatchInput>,
-) -> Result<Response, Problem> {
-    let if_version = if_version::<Service>(&app, &scope, &preconditions, id)?;
-    let command = Command::UpdateService(Change { id, what: value.patch()?, if_version });
-    let accepted = submit(&app, &scope, &attempt, &bytes, command).await?;
-    Ok(answer(&app, scope.tenant, accepted))
-}
-
-/// Take a service away for good; its history stays.
-#[utoipa::path(
-    delete,
-    path = "/v1/tenants/{tenant}/services/{id}",
-    tag = "salons",
-    operation_id = "services_delete",
-    params(TenantPath, ("id" = Uuid, Path, description = "The service's id"), IfMatchHeader, IdempotencyHeader),
-    responses(
-        (status = 200, description = "It is gone; this is its last version", body = ServiceBody),
-        (status = 404, description = "It is not there"),
-        (status = 412, description = "It is at another version"),
-    )
-)]
-pub async fn delete(
-    State(app): State<App>,
-    scope: Scope,
-    Path((_tenant, id)): Path<(String, Uuid)>,
-    preconditions: Preconditions,
-    attempt: Attempt,
-) -> Result<Response, Problem> {
-    let if_version = if_version::<Service>(&app, &scope, &preconditions, id)?;
-    let command = Command::DeleteService(Change { id, what: (), if_version });
-    let accepted = submit(&app, &scope, &attempt, &[], command).await?;
-    Ok(answer(&app, scope.tenant, accepted))
-}
-
-/// Every version of a service, the oldest first, also of one that is gone.
-#[utoipa::path(
-    get,
-    path = "/v1/tenants/{tenant}/services/{id}/versions",
-    tag = "salons",
-    operation_id = "services_versions",
-    params(TenantPath, ("id" = Uuid, Path, description = "The service's id"), ListQuery, PositionHeader),
-    responses(
-        (status = 200, description = "A page of versions", body = Page<RecordVersion<ServiceBody>>),
-        (status = 404, description = "It was never there"),
-    )
-)]
-pub async fn versions(
-    State(app): State<App>,
-    scope: Scope,
-    Path((_tenant, id)): Path<(String, Uuid)>,
-    Query(query): Query<ListQuery>,
-    at_least: AtLeast,
-) -> Result<Response, Problem> {
-    super::versions::<Service, ServiceBody>(&app, &scope, id, &query, at_least).await
+record_routes! {
+    Service, ServiceBody, ServiceInput, ServicePatchInput;
+    "/v1/tenants/{tenant}/services",
+    "/v1/tenants/{tenant}/services/{id}",
+    "/v1/tenants/{tenant}/services/{id}/versions";
+    "service", "a service", "services";
+    create: "Bring in a service.";
+    delete: "Take a service away for good; its history stays.";
 }
