@@ -40,8 +40,9 @@ pub struct ExportQuery {
     as_of: Option<AsOf>,
 }
 
-/// A tenant as lines of JSON: the profile, every version of every user, product, sale, order and appointment, and an end.
-/// Users come with the hashes of their passwords, so keep it as you keep the data folder. API keys are not exported.
+/// A tenant as lines of JSON: the profile, every version of every user, product, sale, order and appointment and of all
+/// that a salon keeps, and an end. Users come with the hashes of their passwords, bookings and calendars with those of
+/// their tokens, so keep it as you keep the data folder. API keys are not exported.
 #[utoipa::path(
     get,
     path = "/v1/tenants/{tenant}/export",
