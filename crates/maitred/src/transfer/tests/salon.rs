@@ -79,7 +79,9 @@ impl Server {
 
         let settings = SettingsPatch { buffers: Some(Buffers::Max), ..SettingsPatch::default() };
         server.of_salon(Salon::ChangeSettings(Change { id: (), what: settings, if_version: None }));
-        let ada = employees[0].id;
+        let ada = employees.iter().find(|employee| employee.name == "Ada").expect("she works there").id;
+        let service =
+            |name: &str| services.iter().find(|service| service.name == name).expect("it is done there").id;
         server.of_salon(Salon::SetCalendarToken(Server::change(ada, Some(0xfeed))));
         let day = |day| Day::of(date(2030, 3, day));
         let span = vec![DayTime { from_minute: 22 * 60, to_minute: 6 * 60 }];
@@ -94,7 +96,7 @@ impl Server {
         ] {
             server.of_salon(Salon::ChangePlan(Server::change(ada, what)));
         }
-        server.of_salon(Salon::DeleteService(Server::change(services[3].id, ())));
+        server.of_salon(Salon::DeleteService(Server::change(service("Beard"), ())));
         let room = ResourceDetails { name: "Back room".into(), kind: "room".into(), active: true };
         if let salons::Outcome::Resource(_, room) = server.of_salon(Salon::CreateResource(room)) {
             server.of_salon(Salon::DeleteResource(Server::change(room.is.id, ())));
@@ -119,7 +121,7 @@ impl Server {
             server.put_legacy(id, price, changed_at);
         }
 
-        let item = WantedItem { service: services[0].id, employee: Some(ada) };
+        let item = WantedItem { service: service("Cut"), employee: Some(ada) };
         let advance = |id, what| server.of_salon(Salon::Advance(Server::change(id, what)));
         let at = |hours: i64| 100_000 + hours;
         advance(server.book(item, customer, at(0), None), Advance::Cancel);
