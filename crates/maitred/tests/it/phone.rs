@@ -77,7 +77,7 @@ impl<'a> Salon<'a> {
         let text = answer.text();
         assert!(text.ends_with("\r\n") && text.replace("\r\n", "").find(['\r', '\n']).is_none(), "{text}");
         assert!(text.split("\r\n").all(|line| line.len() <= 75), "{text}");
-        match Parser::new(text).strict().entry() {
+        match Parser::new(text).entry() {
             Entry::ICalendar(calendar) => calendar,
             other => panic!("{other:?}:\n{text}"),
         }

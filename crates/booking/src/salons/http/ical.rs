@@ -177,7 +177,7 @@ fn of_offset(offset: Offset) -> String {
     let seconds = offset.seconds().unsigned_abs();
     let sign = if offset.is_negative() { '-' } else { '+' };
     let mut text = format!("{sign}{:02}{:02}", seconds / 3_600, seconds / 60 % 60);
-    if seconds % 60 > 0 {
+    if !seconds.is_multiple_of(60) {
         let _ = write!(text, "{:02}", seconds % 60); // a String takes every text
     }
     text

@@ -245,7 +245,7 @@ fn lines_of_a_salon_that_break_a_rule_are_refused_one_by_one() {
         ("\"holder\":\"f", "\"holder\":\"x", "line-invalid"),
         ("\"buffers\":\"max\"", "\"buffers\":\"none\"", "line-invalid"),
         ("\"buffers\":\"max\"", "\"buffers\":\"max\",\"more\":1", "line-invalid"),
-        ("\"buffers\":\"max\"", "\"buffers\":\"max\"},\"more\":{", "line-invalid"),
+        ("\"buffers\":\"max\"", "\"buffers\":\"max\"},\"more\":{\"a\":1", "line-invalid"),
         ("\"to\":\"2030-03-11\",\"starts_at\":null", "\"to\":null,\"starts_at\":null", "line-invalid"),
         ("\"step_minutes\":15", "\"step_minutes\":1", "invalid-settings"),
         ("\"external_id\":\"c-1\"", "\"external_id\":\"c-2\"", "invalid-external-id"),
