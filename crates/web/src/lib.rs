@@ -25,6 +25,7 @@ pub mod path;
 pub mod position;
 pub mod problem;
 pub mod query;
+pub mod rate;
 pub mod request_id;
 pub mod sse;
 pub mod time;

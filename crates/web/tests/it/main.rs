@@ -1,5 +1,6 @@
 //! What a route sees of this crate, and what a client sees of both.
 
+mod address;
 mod auth;
 mod headers;
 mod json;
@@ -7,6 +8,7 @@ mod layers;
 mod page;
 mod problem;
 mod query;
+mod rate;
 mod schema;
 mod sse;
 
