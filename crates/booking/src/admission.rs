@@ -6,6 +6,8 @@
 //! - What is remembered of tenants and keys is thrown away as soon as any of them changes: a revoked key is
 //!   refused by the first request that comes after the revocation's answer.
 //! - A stranger is told nothing of which tenants there are.
+//! - Where rates are limited, whoever is let in was counted before anything is done for them, and so was whoever is not
+//!   ([`App::count_request`]).
 //! - A closed tenant is there for nobody, but that an admin may read and export what it was while it was open.
 
 use std::borrow::Borrow;
@@ -21,7 +23,8 @@ use futures_util::FutureExt as _;
 use maitred_core::{Actor, ChangeId, Ordinal, Rejection, Seq, TenantNumber};
 use maitred_engine::View;
 use maitred_web::auth::{Caller, Credentials, KeyHash, Known, KnownKey, PublicRoutes};
-use maitred_web::{AsOf, Permission, Problem, Role, path, problem, query};
+use maitred_web::rate::{Sender, Standing};
+use maitred_web::{AsOf, ClientAddress, Permission, Problem, Role, path, problem, query};
 
 use crate::accounts::token::TenantKeys;
 use crate::app::{Access, App};
@@ -59,15 +62,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Scope {
     }
 }
 
-/// What a [`maitred_web::Guard`] of a route asks: lets a caller with `permission` through, and nobody else.
+/// What a [`maitred_web::Guard`] of a route asks: lets a caller with `permission` through, and nobody else. It gives what
+/// is left of the caller's quota, where there is one.
 pub fn authorize(
     app: App,
     permission: Permission,
-) -> impl Fn(&mut Request) -> Result<(), Problem> + Clone + Send + Sync + 'static {
+) -> impl Fn(&mut Request) -> Result<Option<Standing>, Problem> + Clone + Send + Sync + 'static {
     move |request| {
-        let scope = admit(&app, permission, request)?;
+        let (scope, standing) = admit(&app, permission, request)?;
         request.extensions_mut().insert(scope);
-        Ok(())
+        Ok(standing)
     }
 }
 
@@ -76,40 +80,70 @@ pub fn authorize(
 pub fn authorize_or_token(
     app: App,
     permission: Permission,
-) -> impl Fn(&mut Request) -> Result<(), Problem> + Clone + Send + Sync + 'static {
+) -> impl Fn(&mut Request) -> Result<Option<Standing>, Problem> + Clone + Send + Sync + 'static {
     move |request| {
         let given = request.uri().query().and_then(|given| query::one::<String>(given, "token"));
-        let scope = match given {
+        let (scope, standing) = match given {
             Some(_) => by_token(&app, request)?,
             None => admit(&app, permission, request)?,
         };
         request.extensions_mut().insert(scope);
-        Ok(())
+        Ok(standing)
     }
 }
 
 /// Nobody, in the tenant of the path, or in one that is never there.
-fn by_token(app: &App, request: &mut Request) -> Result<Scope, Problem> {
+fn by_token(app: &App, request: &mut Request) -> Result<(Scope, Option<Standing>), Problem> {
     let params = path_params(request)?;
     let slug = params.iter().find(|(name, _)| *name == "tenant").map(|(_, slug)| slug);
     let found = slug.and_then(|slug| app.tenant(slug));
-    Ok(Scope { tenant: found.map_or(NO_TENANT, |found| found.number), caller: Caller::ANONYMOUS })
+    let tenant = found.map_or(NO_TENANT, |found| found.number);
+    let standing = app.count_request(tenant, &Caller::ANONYMOUS, request)?;
+    Ok((Scope { tenant, caller: Caller::ANONYMOUS }, standing))
 }
 
-fn admit(app: &App, permission: Permission, request: &mut Request) -> Result<Scope, Problem> {
+/// What a [`maitred_web::Guard`] asks of a route whose handler finds out by itself whom it admits: nothing but that the
+/// caller keeps to their quota.
+pub fn count(
+    app: App,
+) -> impl Fn(&mut Request) -> Result<Option<Standing>, Problem> + Clone + Send + Sync + 'static {
+    move |request| {
+        // Who is not known counts as anybody; what is wrong with the credentials the handler says, in its manner.
+        let caller = app.caller(request.headers()).unwrap_or(Caller::ANONYMOUS);
+        app.count_request(TenantNumber::SYSTEM, &caller, request)
+    }
+}
+
+fn admit(
+    app: &App,
+    permission: Permission,
+    request: &mut Request,
+) -> Result<(Scope, Option<Standing>), Problem> {
     let params = path_params(request)?;
-    let caller = app.caller(request.headers())?;
+    let caller = match app.caller(request.headers()) {
+        Ok(caller) => caller,
+        Err(problem) => {
+            app.count_request(TenantNumber::SYSTEM, &Caller::ANONYMOUS, request)?;
+            return Err(problem);
+        }
+    };
     let Some((_, slug)) = params.iter().find(|(name, _)| *name == "tenant") else {
+        // What is public of the server as a whole is its health, for which load balancers ask as often as they like.
+        let standing = match permission {
+            Permission::Public => None,
+            _ => app.count_request(TenantNumber::SYSTEM, &caller, request)?,
+        };
         caller.require_on_server(permission)?;
-        return Ok(Scope { tenant: TenantNumber::SYSTEM, caller });
+        return Ok((Scope { tenant: TenantNumber::SYSTEM, caller }, standing));
     };
     let found = app.tenant(slug).or_else(|| app.closed_tenant(slug, caller, request));
     let number = found.map_or(NO_TENANT, |found| found.number);
+    let standing = app.count_request(number, &caller, request)?;
     let public =
         if found.is_some_and(|found| found.public) { PublicRoutes::Open } else { PublicRoutes::Closed };
     caller.require(permission, number, public)?;
     match found {
-        Some(_) => Ok(Scope { tenant: number, caller }),
+        Some(_) => Ok((Scope { tenant: number, caller }, standing)),
         None => Err(tenant_not_found(slug)),
     }
 }
@@ -187,6 +221,30 @@ impl App {
             let id = tenants::tenant(view, tenant)?.profile.id;
             Some(self.accounts().secrets().of(tenant, id))
         })
+    }
+
+    /// Counts a request: of a key or a user in the tenant to which they are bound, else in `tenant`, or of the address
+    /// from which it came. Nothing where no limit applies.
+    ///
+    /// # Errors
+    /// 429 `rate-limited`.
+    pub fn count_request(
+        &self,
+        tenant: TenantNumber,
+        caller: &Caller,
+        request: &Request,
+    ) -> Result<Option<Standing>, Problem> {
+        let Some(rates) = self.rates() else { return Ok(None) };
+        let tenant = caller.tenant.unwrap_or(tenant);
+        let sender = match caller.actor {
+            Actor::ApiKey(id) => Sender::Key(id),
+            Actor::User(id) => Sender::User(id),
+            Actor::System | Actor::Anonymous => match request.extensions().get() {
+                Some(ClientAddress(Some(address))) => Sender::Address(*address),
+                _ => return Ok(None),
+            },
+        };
+        rates.count(tenant, sender)
     }
 
     /// Who asks, by the headers of a request.

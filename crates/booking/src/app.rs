@@ -2,13 +2,14 @@
 //!
 //! Next: [`crate::admission`] for who may do what.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use maitred_core::{Actor, Position, Rejection, Seq, TenantNumber};
 use maitred_engine::{Answer, Engine, Envelope, Unavailable, View, batch::Idempotency, queue::Pending};
 use maitred_web::etag::Versions;
 use maitred_web::page::Cursors;
+use maitred_web::rate::{Limiter, Quotas};
 use maitred_web::{AsOf, AtLeast, Preconditions, Problem, problem};
 
 use crate::accounts::Accounts;
@@ -21,7 +22,7 @@ use crate::soundness::Soundness;
 use crate::tenants::{self, CreateTenant, DropIns};
 use crate::{Booking, Command, Outcome};
 
-pub use crate::admission::{Scope, authorize, authorize_or_token, tenant_not_found};
+pub use crate::admission::{Scope, authorize, authorize_or_token, count, tenant_not_found};
 
 /// How long a read waits for the position it asks for.
 pub const POSITION_WAIT_MAX: Duration = Duration::from_secs(2);
@@ -43,6 +44,7 @@ struct Inner {
     sale_statistics: Statistics,
     readiness: Readiness,
     soundness: Soundness,
+    rates: OnceLock<Limiter>,
 }
 
 /// Whether callers must say who they are.
@@ -66,7 +68,6 @@ impl App {
         soundness: Soundness,
     ) -> Self {
         let (cursors, default_tenant) = (Cursors::new(cursor_key), default_tenant.into());
-        let sale_statistics = Statistics::since(engine.now());
         App(Arc::new(Inner {
             engine,
             cursors,
@@ -76,9 +77,10 @@ impl App {
             directory: Directory::default(),
             feeds: Feeds::default(),
             sale_streams: Streams::default(),
-            sale_statistics,
+            sale_statistics: Statistics::default(),
             readiness: Readiness::default(),
             soundness,
+            rates: OnceLock::new(),
         }))
     }
 
@@ -127,9 +129,19 @@ impl App {
         &self.0.sale_streams
     }
 
-    /// How purchases were admitted since this server started.
-    pub fn sale_statistics(&self) -> &Statistics {
+    /// How purchases were admitted.
+    pub(crate) fn sale_statistics(&self) -> &Statistics {
         &self.0.sale_statistics
+    }
+
+    /// Limits how often callers may ask, from now on. The first call counts.
+    pub fn limit_rates(&self, quotas: Quotas) {
+        self.0.rates.get_or_init(|| Limiter::new(quotas));
+    }
+
+    /// The limits of how often callers may ask, where there are any.
+    pub fn rates(&self) -> Option<&Limiter> {
+        self.0.rates.get()
     }
 
     pub(crate) fn directory(&self) -> &Directory {

@@ -16,6 +16,7 @@ use maitred_booking::appointments::fact::{Details, Imported, ResourceNamed, Stat
 use maitred_booking::consumers::{CursorKept, DeadLetterParked};
 use maitred_booking::flash_sales::fact::Closed;
 use maitred_booking::flash_sales::{Closing, Imported as Taken, Order, OrderStatus, Product, Sale};
+use maitred_booking::flash_sales::{Second, Tally, TriesCounted};
 use maitred_booking::money::{Currency, Money};
 use maitred_booking::tenants::fact::KeyState;
 use maitred_booking::tenants::{DropIn, DropIns, Profile, Role};
@@ -176,7 +177,7 @@ fn flash_sale_samples() -> impl Iterator<Item = (&'static str, flash_sales::Fact
     use flash_sales::Fact::{
         OrderCancelled, OrderCompleted, OrderExpired, OrderFailed, OrderImported, OrderPaid, OrderPlaced,
         ProductCreated, ProductDeleted, ProductImported, ProductUpdated, SaleCancelled, SaleCreated,
-        SaleEnded, SaleImported, SaleUpdated,
+        SaleEnded, SaleImported, SaleUpdated, TriesCounted as Counted,
     };
 
     let id = |last: u8| Uuid::from_bytes([2, 2, 3, 4, 5, 6, 0x77, 8, 0x89, 10, 11, 12, 13, 14, 15, last]);
@@ -229,6 +230,18 @@ fn flash_sale_samples() -> impl Iterator<Item = (&'static str, flash_sales::Fact
         Taken { version, updated_at: Timestamp::from_millis(1_600_000_000_004), latest, is }
     }
     let sold = order(22, OrderStatus::Pending);
+    let tries = Tally {
+        accepted: 2,
+        replayed: 1,
+        undecided: 300,
+        refused: [("sold-out".to_owned(), 9_000_000_000), ("buyer-limit-reached".to_owned(), 1)].into(),
+        first_at: Some(at(2_001)),
+        last_at: Some(at(3_999)),
+        seconds: [(2_000, 4), (3_000, 4_000_000_000)]
+            .map(|(millis, tries)| Second { at: at(millis), tries, accepted: 1 })
+            .into(),
+    };
+    let empty = TriesCounted { sale: id(3), tries: Tally::default() };
     let imported = [
         ("product_imported", ProductImported(taken(1, true, product.clone()))),
         ("sale_imported", SaleImported(taken(1, false, holding.clone()))),
@@ -257,6 +270,8 @@ fn flash_sale_samples() -> impl Iterator<Item = (&'static str, flash_sales::Fact
         ("order_cancelled", OrderCancelled(held(14, OrderStatus::Cancelled))),
         ("sale_updated_reset", SaleUpdated(reset.clone())),
         ("sale_ended", SaleEnded(closed(Closing::Ended, &reset))),
+        ("tries_counted", Counted(TriesCounted { sale: id(2), tries })),
+        ("tries_counted_empty", Counted(empty)),
         ("sale_cancelled", SaleCancelled(closed(Closing::Cancelled, &holding))),
         ("product_deleted", ProductDeleted(Product { deleted: true, ..renamed })),
     ]
@@ -306,7 +321,8 @@ const VIEWS: &[(&str, std::ops::RangeInclusive<u16>)] = &[
     ("view-accounts", 300..=302),
     ("view-accounts-imported", 303..=399),
     ("view-flash-sales", 400..=425),
-    ("view-flash-sales-imported", 430..=499),
+    ("view-flash-sales-imported", 430..=439),
+    ("view-tries", 440..=449),
     ("view-consumers", 500..=599),
 ];
 

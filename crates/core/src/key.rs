@@ -49,6 +49,8 @@ pub enum Table {
     Timer = 16,
     /// `tenant consumer parts…` → how far a consumer is, and what it could not deal with.
     Consumer = 20,
+    /// `tenant sale` → how often a sale was tried, and what became of it; behind it, by second, the newest ones.
+    Tries = 30,
 }
 
 /// A key under construction, or whole. Holds at most [`KEY_BYTES_MAX`] bytes inline.

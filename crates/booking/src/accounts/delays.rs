@@ -15,6 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use maitred_core::TenantNumber;
+use maitred_web::address::one_client;
 
 /// How many failures in a row an account has free.
 pub const ACCOUNT_FREE: u32 = 5;
@@ -98,13 +99,8 @@ impl Tried {
         (self.tenant, self.email)
     }
 
-    /// An IPv6 host has 2^64 addresses: they count as one.
     fn counted_address(&self) -> Option<IpAddr> {
-        let address = self.address?.to_canonical();
-        (!address.is_loopback()).then_some(match address {
-            IpAddr::V4(_) => address,
-            IpAddr::V6(address) => IpAddr::from((u128::from(address) & !u128::from(u64::MAX)).to_be_bytes()),
-        })
+        self.address.filter(|address| !address.to_canonical().is_loopback()).map(one_client)
     }
 }
 

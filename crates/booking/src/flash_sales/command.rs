@@ -3,7 +3,7 @@
 use maitred_core::Timestamp;
 use uuid::Uuid;
 
-use super::fact::{Imported, Order, Product, Sale};
+use super::fact::{Imported, Order, Product, Sale, TriesCounted};
 use crate::imported::check_version;
 use crate::money::{Money, check_price};
 use crate::violation::{Violation, check_text};
@@ -92,6 +92,8 @@ pub enum Command {
         /// Which order.
         order: Uuid,
     },
+    /// Of the system: keep how often a sale was tried.
+    CountTries(TriesCounted),
     /// Take over one version of a product as another server exported it, id and instants included. Versions come in
     /// their order, and those of a tenant in the order of its log. One that is there already changes nothing.
     ImportProduct(Imported<Product>),

@@ -1,5 +1,7 @@
 //! What is decided about products, sales and orders, as the log keeps it for ever.
 
+use std::collections::{BTreeMap, VecDeque};
+
 use maitred_core::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -45,8 +47,54 @@ recorded! {
         SaleImported(Imported<Sale>) = 431 version 1,
         /// A version of an order was taken over from another server: its piece moves as it did there.
         OrderImported(Imported<Order>) = 432 version 1,
+        /// How often a sale was tried since the last such fact. It changes no record, so that it makes no version and
+        /// no change feed tells of it.
+        TriesCounted(TriesCounted) = 440 version 1,
     }
     older {}
+}
+
+/// How often a sale was tried, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TriesCounted {
+    /// Which.
+    #[serde(with = "uuid::serde::compact")]
+    pub sale: Uuid,
+    /// What was counted.
+    pub tries: Tally,
+}
+
+/// Tries to buy, counted by what became of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Tally {
+    /// How many were accepted.
+    pub accepted: u64,
+    /// How many were answered as an earlier one.
+    pub replayed: u64,
+    /// How many were not decided.
+    pub undecided: u64,
+    /// How many were refused, by code.
+    pub refused: BTreeMap<String, u64>,
+    /// When the first was.
+    #[serde(with = "micros::option")]
+    pub first_at: Option<Timestamp>,
+    /// When the last was.
+    #[serde(with = "micros::option")]
+    pub last_at: Option<Timestamp>,
+    /// The newest seconds with a try, the oldest first.
+    pub seconds: VecDeque<Second>,
+}
+
+/// What happened within a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Second {
+    /// Its first instant.
+    #[serde(with = "micros")]
+    pub at: Timestamp,
+    /// How many tries there were.
+    pub tries: u32,
+    /// How many of them were accepted.
+    pub accepted: u32,
 }
 
 /// A product, as facts and records keep it.

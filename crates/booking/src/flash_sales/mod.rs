@@ -10,7 +10,8 @@
 //!   records say so follows ([`crate::timer`]), and nobody waits for it.
 //! - A purchase is one decision, and touches no record but its own order: the sale's counts stand apart ([`stock`]).
 //! - Every order that was placed is completed, or fails and gives its piece back ([`processing`]).
-//! - Nothing is forgotten: every version stays, and the counts after every fact ([`reconciliation`]).
+//! - Nothing is forgotten: every version stays, and the counts after every fact ([`reconciliation`]). Of tries to buy
+//!   only sums are kept, and the newest seconds ([`tries`]).
 //!
 //! A purchase is refused in this order:
 //!
@@ -56,6 +57,7 @@ pub mod statistics;
 pub mod stock;
 #[cfg(test)]
 mod tests;
+pub mod tries;
 pub mod view;
 
 pub use command::{
@@ -63,7 +65,9 @@ pub use command::{
     INVENTORY_MAX, NAME_CHARS_MAX, PlaceOrder, ProductPatch, QUANTITY_MAX, REASON_CHARS_MAX, ResetSale,
     SalePatch, UpdateProduct, UpdateSale, validate_reset,
 };
-pub use fact::{Closed, Closing, Fact, Imported, Order, OrderStatus, Product, Sale};
+pub use fact::{
+    Closed, Closing, Fact, Imported, Order, OrderStatus, Product, Sale, Second, Tally, TriesCounted,
+};
 pub use reconciliation::{OrderCounts, Reconciliation, reconcile};
 pub use rules::{Effect, OPEN_SALES_MAX, Outcome, Rules};
 pub use stock::Stock;

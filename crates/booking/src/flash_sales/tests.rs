@@ -1,8 +1,9 @@
 //! Flash sales: every answer by row, in the precedence of the refusals; what is left, held and sold after each; and
-//! random histories against a naive model ([`model`]). What is taken over from elsewhere: [`import`].
+//! random histories against a naive model ([`model`]). What is taken over from elsewhere: [`import`]. How tries are counted: [`tries`].
 
 mod import;
 mod model;
+mod tries;
 
 use maitred_core::{At, Class, Read, Recorded, TenantNumber, Timestamp};
 use uuid::Uuid;

@@ -184,7 +184,7 @@ pub async fn place(
     };
     // Anybody can name a sale that is not there.
     if what != Try::Refused("sale-not-found") {
-        app.sale_statistics().count(tenant, command.sale, app.engine().now(), what);
+        app.count_try(tenant, command.sale, what);
     }
     answer
 }

@@ -11,8 +11,7 @@ use super::time;
 use crate::app::{App, Scope};
 use crate::flash_sales::fact::OrderStatus;
 use crate::flash_sales::reconciliation::{self, OrderCounts};
-use crate::flash_sales::statistics::{self, Second};
-use crate::flash_sales::view;
+use crate::flash_sales::{Second, statistics, view};
 use crate::parameters::{PositionHeader, TenantPath};
 use crate::reading::OneQuery;
 
@@ -139,7 +138,8 @@ pub struct SaleStatistics {
     sale_id: Uuid,
     /// What the log knows: every purchase, since the sale was announced.
     sold: SoldStatistics,
-    /// What this node has counted since it was started: refusals write nothing to the log.
+    /// What was counted, restarts included. Refusals write nothing to the log by themselves: their sums do, once a
+    /// second, so that a server that is killed forgets about the last second of them.
     tries: TryStatistics,
 }
 
@@ -167,11 +167,9 @@ pub struct SoldSecond {
     orders: u32,
 }
 
-/// The tries to buy, as this node has counted them.
+/// The tries to buy, as they were counted.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TryStatistics {
-    /// Since when they are counted.
-    since: Time,
     /// How many there were.
     count: u64,
     /// How many were accepted.
@@ -182,6 +180,8 @@ pub struct TryStatistics {
     undecided: u64,
     /// How many were refused, by code.
     refused: std::collections::BTreeMap<String, u64>,
+    /// When the first was.
+    first_at: Option<Time>,
     /// When the last was.
     last_at: Option<Time>,
     /// The seconds with a try, the newest 900, the oldest first.
@@ -221,8 +221,9 @@ pub async fn statistics(
     view::sale(&view, scope.tenant, id, None).ok_or_else(|| Problem::not_found("sale"))?;
     let position = view.position();
     let accepted = aside(id, move || statistics::accepted(&view, scope.tenant, id)).await?;
-    let tally = app.sale_statistics().of(scope.tenant, id);
+    let tally = app.tries(scope.tenant, id);
     let seconds = accepted.seconds.into_iter();
+    let count = tally.count();
     let tries = tally.seconds.into_iter();
     let body = SaleStatistics {
         sale_id: id,
@@ -234,13 +235,13 @@ pub async fn statistics(
             complete: accepted.more_behind.is_none(),
         },
         tries: TryStatistics {
-            since: Time(app.sale_statistics().started_at()),
-            count: tally.tries,
+            count,
             accepted: tally.accepted,
             replayed: tally.replayed,
             undecided: tally.undecided,
             refused: tally.refused,
-            last_at: time(tally.last_try),
+            first_at: time(tally.first_at),
+            last_at: time(tally.last_at),
             seconds: tries
                 .map(|Second { at, tries, accepted }| TrySecond { at: Time(at), tries, accepted })
                 .collect(),

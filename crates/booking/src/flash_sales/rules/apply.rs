@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::flash_sales::fact::{Closing, Fact, Order, OrderStatus, Product, Sale};
 use crate::flash_sales::stock::{self, Entry, Place, Stock};
-use crate::flash_sales::view;
+use crate::flash_sales::{tries, view};
 use crate::imported::Imported;
 use crate::record::{self, ChangeType, Kind};
 use crate::timer::{self, Timer, TimerKind};
@@ -24,6 +24,7 @@ pub(super) fn apply(view: &mut dyn Write, fact: &Fact, at: At) {
         Fact::OrderPaid(order) => pay_order(view, order, at),
         Fact::OrderFailed(order) => give_back(view, order, Place::Sold, at),
         Fact::OrderExpired(order) | Fact::OrderCancelled(order) => give_back(view, order, Place::Held, at),
+        Fact::TriesCounted(counted) => tries::add(view, at.tenant, counted),
         // What is taken over is remembered as of when it was decided first.
         Fact::ProductImported(import) => import_product(view, import, import.at(at)),
         Fact::SaleImported(import) => import_sale(view, import, import.at(at)),

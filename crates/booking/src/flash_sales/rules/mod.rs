@@ -59,6 +59,11 @@ pub enum Outcome {
         /// The order.
         order: Versioned<Order>,
     },
+    /// Tries were counted.
+    Tries {
+        /// What happened.
+        effect: Effect,
+    },
 }
 
 /// What an accepted command did. In a stored outcome it is its place in this list: new ones come last.
@@ -88,6 +93,8 @@ pub enum Effect {
     Expired,
     /// A version was taken over.
     Imported,
+    /// Tries were counted.
+    Counted,
 }
 
 impl Effect {
@@ -106,6 +113,7 @@ impl Effect {
             Effect::Paid => "paid",
             Effect::Expired => "expired",
             Effect::Imported => "imported",
+            Effect::Counted => "counted",
         }
     }
 }
@@ -116,7 +124,8 @@ impl Outcome {
         match self {
             Outcome::Product { effect, .. }
             | Outcome::Sale { effect, .. }
-            | Outcome::Order { effect, .. } => *effect,
+            | Outcome::Order { effect, .. }
+            | Outcome::Tries { effect } => *effect,
         }
     }
 }
@@ -156,6 +165,7 @@ impl Domain for Rules {
             Command::CompleteOrder { order } => orders::complete(view, *order, cx),
             Command::FailOrder(command) => orders::fail(view, command, cx),
             Command::ExpireOrder { order } => orders::expire(view, *order, cx),
+            Command::CountTries(counted) => orders::count_tries(view, counted, cx),
             Command::ImportProduct(import) => import::product(view, import, cx),
             Command::ImportSale(import) => import::sale(view, import, cx),
             Command::ImportOrder(import) => import::order(view, import, cx),

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Decided, Effect, Outcome, next_version, order_not_found, sale_not_found, stock_of};
 use crate::flash_sales::command::{FailOrder, PlaceOrder, validate_reason, validate_reference};
-use crate::flash_sales::fact::{Fact, Order, OrderStatus};
+use crate::flash_sales::fact::{Fact, Order, OrderStatus, TriesCounted};
 use crate::flash_sales::stock;
 use crate::flash_sales::view::{self, SaleState, Versioned};
 use crate::violation::refuse_any;
@@ -114,6 +114,16 @@ pub(super) fn expire(view: &dyn Read, id: Uuid, cx: &Context) -> Decided {
     }
     let order = Order { status: OrderStatus::Expired, ..found.is };
     Ok(changed(found.version, order, Effect::Expired, Fact::OrderExpired, cx))
+}
+
+/// Keeps what was counted of a sale that is there.
+pub(super) fn count_tries(view: &dyn Read, counted: &TriesCounted, cx: &Context) -> Decided {
+    view::sale(view, cx.tenant, counted.sale, None).ok_or_else(sale_not_found)?;
+    if counted.tries.is_empty() {
+        return Ok(Decision { facts: Vec::new(), outcome: Outcome::Tries { effect: Effect::Unchanged } });
+    }
+    let facts = vec![Fact::TriesCounted(counted.clone())];
+    Ok(Decision { facts, outcome: Outcome::Tries { effect: Effect::Counted } })
 }
 
 /// The fact that settles a hold which is over.

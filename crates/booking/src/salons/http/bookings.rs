@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use maitred_core::Timestamp;
 use maitred_engine::View;
+use maitred_web::address::one_client;
 use maitred_web::page::ListCursors;
 use maitred_web::{
     AsOf, AtLeast, Attempt, ClientAddress, JsonBody, Limit, Page, Permission, Problem, Query, Time,
@@ -122,7 +123,7 @@ pub async fn create(
         starts_at: value.starts_at.0,
         items: value.items.into_iter().map(WantedItem::from).collect(),
         hold_seconds: value.hold_seconds,
-        holder: address.filter(|_| !works_here).map(|address| name::hash(&address.to_string())),
+        holder: address.filter(|_| !works_here).map(|address| name::hash(&one_client(address).to_string())),
         token_hash: Some(token_hash(&token)),
         force: value.force,
         notes: value.notes,
