@@ -9,7 +9,7 @@ use axum::extract::Request;
 use axum::routing::MethodRouter;
 use axum::{Extension, Router};
 use maitred_booking::accounts::http as accounts;
-use maitred_booking::app::{Access, App, authorize, authorize_or_token};
+use maitred_booking::app::{Access, App, authorize, authorize_or_token, count};
 use maitred_booking::appointments::http as appointments;
 use maitred_booking::changes;
 use maitred_booking::flash_sales::http::{orders, products, reports, sales};
@@ -145,7 +145,7 @@ pub fn with_limits(app: &App, limits: &Limits) -> (Router, utoipa::openapi::Open
         .allow(Admin, routes!(keys::create_of_server, keys::list_of_server))
         .allow(Admin, routes!(keys::get_of_server, keys::revoke_of_server))
         // Operation.
-        .allow(Public, routes!(health::health))
+        .allow(Public, drop_in::bookipi::health(routes!(health::health)))
         .allow(Public, routes!(health::live))
         .allow(Public, routes!(health::ready))
         .allow(Admin, routes!(metrics::metrics).layer(Extension(counted)))
@@ -216,12 +216,15 @@ impl Routes {
         }
         // On the routes, not around them: who asks for a method that is not there is told so.
         let guard = Guard::new(move |request: &mut Request| {
-            admit(request)?;
+            let standing = admit(request)?;
             match request.uri().query() {
                 // A parameter that a write does not know was meant to change what it does.
-                Some(given) if without_query.contains(&request.method().as_str()) => query::refuse_any(given),
-                _ => Ok(()),
+                Some(given) if without_query.contains(&request.method().as_str()) => {
+                    query::refuse_any(given)?;
+                }
+                _ => {}
             }
+            Ok(standing)
         });
         self.router = self.router.routes((schemas, paths, methods.route_layer(guard)));
         self
@@ -234,6 +237,9 @@ impl Routes {
                 openapi::describe_drop_in(operation);
                 openapi::show(method, path, operation);
             }
+        }
+        if self.app.rates().is_some() {
+            routes = routes.route_layer(Guard::new(count(self.app.clone())));
         }
         self.router = self.router.merge(routes);
         self

@@ -2,16 +2,19 @@
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::Request;
 use clap::Args;
-use maitred_booking::app::Access;
+use maitred_booking::app::{Access, App};
 use maitred_booking::readiness::Readiness;
 use maitred_booking::tenants;
-use maitred_web::Problem;
+use maitred_web::{Guard, Problem};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tower::Layer as _;
+use tower::util::option_layer;
 
 use super::failure::{Done, Failure, not_started};
 use super::{logging, out};
@@ -24,6 +27,8 @@ use crate::{demo, open_files, router, serve};
 const BACKLOG: u32 = 1_024;
 /// Open files besides the connections: those of the log and the view, and whatever a snapshot or a scrub reads.
 const OTHER_FILES: u64 = 128;
+/// How long a stop waits until the last tries to buy are written.
+const KEEPING_TIME: Duration = Duration::from_secs(5);
 /// The exit status after a second signal.
 const EXIT_AT_ONCE: i32 = 130;
 
@@ -71,8 +76,20 @@ impl Serve {
             );
         }
         let app = node.app_with(access, &config.server.default_tenant, secrets)?;
+        let proxies = config.server.proxies();
+        // An open server answers this machine, which is not limited; a proxy may bring others.
+        if access == Access::Keys || proxies.is_some() {
+            app.limit_rates(config.rates.quotas());
+        }
         let gate = Gate::default();
-        let service = gate.guard().layer(router::with_limits(&app, &config.limits).0);
+        let client = proxies.map(Arc::new).map(|proxies| {
+            Guard::new(move |request: &mut Request| {
+                proxies.resolve(request);
+                Ok(())
+            })
+        });
+        let (routes, _) = router::with_limits(&app, &config.limits);
+        let service = (gate.guard(), option_layer(client)).layer(routes);
         let served = runtime.block_on(async {
             let mut signals = Signals::new()?;
             app.ensure_default_tenant().await.map_err(|problem| no_tenant(&problem, &config))?;
@@ -88,6 +105,7 @@ impl Serve {
             out::tell(format_args!("listening on http://{address}"));
             let life = (gate, app.readiness().clone());
             serve_until_stopped(listener, service, life, signals, &config.limits).await;
+            keep_tries(&app).await;
             Ok::<_, Failure>(())
         });
         drop(app);
@@ -180,6 +198,17 @@ async fn serve_until_stopped(
         readiness.drain();
     };
     serve::serve_within(limits.of_socket(), listener, service, stop).await;
+}
+
+/// Writes what was counted of sales since the last second: nothing is counted any more.
+async fn keep_tries(app: &App) {
+    match tokio::time::timeout(KEEPING_TIME, app.write_tries()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(unavailable)) => {
+            tracing::warn!("the last tries to buy are not in the statistics of their sales: {unavailable}");
+        }
+        Err(_) => tracing::warn!("the last tries to buy are not in the statistics of their sales: no time"),
+    }
 }
 
 async fn at_once(mut signals: Signals) {

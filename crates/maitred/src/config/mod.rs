@@ -8,6 +8,8 @@
 mod limits;
 mod listen;
 mod log;
+mod proxies;
+mod rates;
 mod server;
 mod settings;
 mod storage;
@@ -21,11 +23,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use maitred_engine::overlay::LAYER_BYTES_MAX;
+use maitred_web::rate::QUOTA_MAX;
 use serde::Deserialize;
 
 pub use limits::{Limits, LimitsLayer};
 pub use listen::Listen;
 pub use log::{Log, LogFormat, LogLayer};
+pub use proxies::{Networks, ProxyHeader};
+pub use rates::{Rates, RatesLayer};
 pub use server::{Server, ServerLayer};
 use settings::settings;
 pub use storage::{Storage, StorageLayer};
@@ -40,6 +45,8 @@ pub struct Config {
     pub log: Log,
     /// The bounds of requests.
     pub limits: Limits,
+    /// How often callers may ask.
+    pub rates: Rates,
     /// How the data folder is used.
     pub storage: Storage,
     /// Where the secrets of users' tokens are.
@@ -61,6 +68,9 @@ pub struct Flags {
     /// The bounds of requests.
     #[command(flatten, next_help_heading = "Limits")]
     pub limits: LimitsLayer,
+    /// How often callers may ask.
+    #[command(flatten, next_help_heading = "Rates")]
+    pub rates: RatesLayer,
     /// How the data folder is used.
     #[command(flatten, next_help_heading = "Storage")]
     pub storage: StorageLayer,
@@ -76,6 +86,7 @@ struct FileLayer {
     server: ServerLayer,
     log: LogLayer,
     limits: LimitsLayer,
+    rates: RatesLayer,
     storage: StorageLayer,
     tokens: TokensLayer,
 }
@@ -133,12 +144,14 @@ impl Config {
             config.server.overlay(file.server);
             config.log.overlay(file.log);
             config.limits.overlay(file.limits);
+            config.rates.overlay(file.rates);
             config.storage.overlay(file.storage);
             config.tokens.overlay(file.tokens);
         }
         config.server.overlay(flags.server);
         config.log.overlay(flags.log);
         config.limits.overlay(flags.limits);
+        config.rates.overlay(flags.rates);
         config.storage.overlay(flags.storage);
         config.tokens.overlay(flags.tokens);
         config.check()?;
@@ -148,7 +161,8 @@ impl Config {
     fn check(&self) -> Result<(), ConfigError> {
         const DAY: u64 = 86_400;
         const GIB: u64 = 1 << 30;
-        let Config { server, log, limits, storage, tokens: _ } = self;
+        const QUOTAS: RangeInclusive<u64> = 0..=QUOTA_MAX as u64;
+        let Config { server, log, limits, rates, storage, tokens: _ } = self;
         for (key, value, range) in [
             ("limits.body_bytes", limits.body_bytes, 1_024..=GIB),
             ("limits.batch_body_bytes", limits.batch_body_bytes, 1_024..=GIB),
@@ -158,6 +172,9 @@ impl Config {
             ("limits.connections", limits.connections, 1..=1_024 * 1_024),
             ("limits.stop_delay_seconds", limits.stop_delay_seconds, 0..=DAY),
             ("limits.drain_seconds", limits.drain_seconds, 0..=DAY),
+            ("rates.address_per_minute", rates.address_per_minute, QUOTAS),
+            ("rates.user_per_minute", rates.user_per_minute, QUOTAS),
+            ("rates.key_per_minute", rates.key_per_minute, QUOTAS),
             ("storage.segment_bytes", storage.segment_bytes, 64 * 1_024..=GIB),
             ("storage.free_bytes", storage.free_bytes, 0..=1_024 * GIB),
             ("storage.snapshot_log_bytes", storage.snapshot_log_bytes, 0..=1_024 * GIB),

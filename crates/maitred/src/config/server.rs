@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use maitred_web::address::Proxies;
+
 use super::listen::Listen;
+use super::proxies::{Networks, ProxyHeader};
 use super::settings;
 
 settings! {
@@ -21,5 +24,19 @@ settings! {
             [num_args = 0..=1, default_missing_value = "true", require_equals = true, value_name = "BOOL"];
         /// Tenant of drop-in requests that name none [default: default]
         default_tenant: String = "default".to_owned(), "default-tenant" "MAITRED_DEFAULT_TENANT" [value_name = "NAME"];
+        /// Networks of proxies that are believed for whom they speak, such as 10.0.0.0/8,fd00::/8 [default: []]
+        trusted_proxies: Networks = Networks::default(), "trusted-proxies" "MAITRED_TRUSTED_PROXIES"
+            [value_name = "NETWORKS"];
+        /// Header in which they say it; the other is not read [default: x-forwarded-for]
+        proxy_header: ProxyHeader = ProxyHeader::XForwardedFor, "proxy-header" "MAITRED_PROXY_HEADER"
+            [value_enum, value_name = "HEADER"];
+    }
+}
+
+impl Server {
+    /// The proxies that are believed, if there are any.
+    pub fn proxies(&self) -> Option<Proxies> {
+        let networks = self.trusted_proxies.0.clone();
+        (!networks.is_empty()).then(|| Proxies { networks, header: self.proxy_header.into() })
     }
 }

@@ -15,6 +15,7 @@ mod loss;
 mod postgres;
 mod program;
 mod project;
+mod proxies;
 mod sale_rush;
 mod serve;
 mod transfer;

@@ -141,3 +141,61 @@ fn with_keys_an_owner_sets_the_sale_and_users_buy_with_their_tokens() {
     assert_eq!(buy(&mut client, &user).0, 200);
     assert_eq!(buy(&mut client, &owner).1, json!({"error": "Invalid token"}));
 }
+
+#[test]
+fn a_client_that_has_an_answer_is_not_sent_it_again() {
+    let server = Server::open();
+    let mut client = server.client();
+    assert_eq!(update(&mut client, &[], 3), 200);
+    let user = register(&mut client, "ann@example.com");
+    for (line, headers) in
+        [("GET /sales", vec![]), ("GET /Sales/", vec![]), ("GET /orders", vec![("Authorization", &*user)])]
+    {
+        let first = client.send(line, &headers, b"");
+        let tag = first.header("etag").expect("a tag").to_owned();
+        assert!(first.status == 200 && tag.starts_with("W/\""), "{line}: {tag}");
+        let mut ask = |more: &[(&str, &str)]| client.send(line, &[&headers[..], more].concat(), b"");
+        let again = ask(&[("If-None-Match", &tag)]);
+        assert_eq!(
+            (again.status, &*again.body, again.header("etag")),
+            (304, &b""[..], Some(&*tag)),
+            "{line}"
+        );
+        assert_eq!((again.header("content-type"), again.header("content-length")), (None, None), "{line}");
+        assert_eq!(again.header("access-control-allow-origin"), Some("*"), "{line}");
+        let reloaded = ask(&[("If-None-Match", &tag), ("Cache-Control", "no-cache")]);
+        assert_eq!((reloaded.status, &reloaded.body), (200, &first.body), "{line}");
+        assert_eq!(ask(&[("If-None-Match", "W/\"5-abc\"")]).status, 200, "{line}");
+    }
+    let tag = client.get("/sales").header("etag").expect("a tag").to_owned();
+    assert_eq!(update(&mut client, &[("If-None-Match", &tag)], 4), 200, "a write is no read");
+    let changed = client.send("GET /sales", &[("If-None-Match", &tag)], b"");
+    assert_eq!((changed.status, &changed.json()["remaining_stock"]), (200, &json!(4)));
+}
+
+#[test]
+fn health_has_this_services_manners_and_unknown_paths_have_none() {
+    let server = Server::open();
+    let mut client = server.client();
+    for line in ["GET /health", "GET /HEALTH", "GET /health/"] {
+        let well = client.send(line, &[], b"");
+        assert_eq!((well.status, &well.json()["status"]), (200, &json!("OK")), "{line}");
+        assert_eq!(well.header("content-type"), Some("application/json; charset=utf-8"), "{line}");
+        assert_eq!(well.header("access-control-allow-origin"), Some("*"), "{line}");
+        assert!(well.header("etag").is_some_and(|tag| tag.starts_with("W/\"")), "{line}");
+    }
+    let head = client.send("HEAD /health", &[], b"");
+    let length = client.get("/health").body.len().to_string();
+    assert_eq!((head.status, head.header("content-length")), (200, Some(&*length)));
+    assert_eq!(client.send("OPTIONS /health", &[], b"").status, 204);
+    for line in ["PUT /health", "POST /health/", "DELETE /sales", "PATCH /users"] {
+        let other = client.send(line, &[], b"");
+        assert_eq!((other.status, other.json()), (404, json!({"error": "Route not found"})), "{line}");
+        assert_eq!(other.header("allow"), None, "{line}");
+    }
+    for line in ["GET /nothing", "GET /sales/5", "GET /users/me", "POST /health/live/x"] {
+        let unknown = client.send(line, &[], b"");
+        assert_eq!((unknown.status, &unknown.json()["code"]), (404, &json!("path-unknown")), "{line}");
+        assert_eq!(unknown.header("content-type"), Some("application/problem+json"), "{line}");
+    }
+}

@@ -76,7 +76,7 @@ impl Client {
         self.stream.get_mut().write_all(bytes).expect("the server reads");
     }
 
-    /// Reads an answer; one to `HEAD`, or of status 204, has no body.
+    /// Reads an answer; one to `HEAD`, or of status 204 or 304, has no body.
     pub(crate) fn read(&mut self, to_head: bool) -> Answered {
         let status_line = self.line();
         let status = status_line.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok());
@@ -91,7 +91,7 @@ impl Client {
             headers.push((name.to_ascii_lowercase(), value.to_owned()));
         }
         let mut answered = Answered { status, headers, body: Vec::new() };
-        if !to_head && status != 204 {
+        if !to_head && ![204, 304].contains(&status) {
             answered.body = match answered.header("content-length") {
                 Some(length) => self.bytes(length.parse().expect("a number")),
                 None => {

@@ -20,7 +20,9 @@ mod past;
 #[path = "../reconciled/mod.rs"]
 mod reconciled;
 mod phone;
+mod rates;
 mod router;
+mod sale_statistics;
 mod salons;
 mod scrub;
 mod series;

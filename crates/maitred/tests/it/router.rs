@@ -213,7 +213,7 @@ fn a_method_that_is_not_there_is_told_which_are() {
         ("POST", "/v1/tenants/salon", "DELETE,GET,HEAD,PATCH"),
         ("DELETE", "/v1/tenants", "GET,HEAD,POST"),
         ("PATCH", "/v1/tenants/salon/appointments/batch", "DELETE,GET,HEAD,POST,PUT"),
-        ("PUT", "/health", "GET,HEAD"),
+        ("PUT", "/health/live", "GET,HEAD"),
     ] {
         let answer = server.anonymous(method, path).send();
         assert_eq!(answer.refusal(), (405, "method-not-allowed".to_owned()), "{method} {path}");

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::http::header::{CONTENT_TYPE, ETAG};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 
 /// The content type of every answer.
 const JSON_UTF8: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+/// The longest answer of the server's own that is given in this service's manner, in bytes.
+const RESPOKEN_BYTES_MAX: usize = 4_096;
 /// How many characters of an entity tag tell bodies of one length apart.
 const ETAG_CHARS: usize = 27;
 
@@ -65,6 +67,14 @@ impl Answer {
     /// Fields that do not keep their rules, an entry for each rule.
     pub(super) fn invalid(entries: &[Invalid]) -> Self {
         Self::json(StatusCode::BAD_REQUEST, &json!({ "errors": entries }))
+    }
+
+    /// An answer of the server's own, which is short and JSON, as this service would have given it.
+    pub(super) async fn respoken(response: Response) -> Response {
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, RESPOKEN_BYTES_MAX).await.unwrap_or_default();
+        let body = Cow::Owned(String::from_utf8_lossy(&body).into_owned());
+        Answer { status: parts.status, body, headers: Vec::new() }.into_response()
     }
 
     /// Adds a header.

@@ -1,11 +1,14 @@
 //! Bookipi's flash sale: `POST /users` and `POST /users/authenticate`, `GET /sales` and `POST /sales/update`, `POST` and
-//! `GET /orders`. (`GET /health` is the server's own.)
+//! `GET /orders`; and `GET /health`, which is the server's own with this service's manners ([`health`]).
 //!
 //! Invariants:
 //! - The tenant is the header `X-Tenant`, else the server's default tenant ([`tenant`]).
 //! - Whatever is said about these paths has this service's shapes and headers, refusals by the engine included. Only
-//!   what the layers around all routes refuse is problem details: no answer in time, a host that is not loopback.
+//!   what the layers around all routes refuse is problem details: no answer in time, a host that is not loopback, more
+//!   requests than a caller may send.
 //! - A path is the same in capital letters and with a slash at its end ([`respelt`]).
+//! - A path that this service did not know is none of its paths: it is answered as everywhere, by problem details. Its
+//!   `Route not found` is for other methods of its paths alone, since other services answer here too.
 //! - A user is the native API's user: one account, one password, one kind of token. So is a sale, and an order.
 //!
 //! Source: the running service, as taken down row by row in `tests/drop_in/bookipi.json`.
@@ -28,8 +31,8 @@ use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any};
 use axum::{Router, handler::Handler};
-use maitred_booking::app::App;
-use maitred_web::Problem;
+use maitred_booking::app::{App, count};
+use maitred_web::{Guard, Problem};
 use tower::ServiceExt;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
@@ -37,7 +40,7 @@ use utoipa_axum::routes;
 pub use self::answer::Answer;
 
 /// The paths that this service answers, methods that it does not know included.
-const PATHS: &[&str] = &["/users", "/users/authenticate", "/sales", "/sales/update", "/orders"];
+const PATHS: &[&str] = &["/health", "/users", "/users/authenticate", "/sales", "/sales/update", "/orders"];
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<App> {
@@ -58,6 +61,13 @@ fn in_its_manner(
     (schemas, paths, all.layer(middleware::from_fn(headers::around)))
 }
 
+/// The server's own route of this path, with this service's manners: what it answers is the same there and here, but for
+/// the headers, the spellings, and other methods, which are no route here.
+pub fn health((schemas, paths, routes): UtoipaMethodRouter<App>) -> UtoipaMethodRouter<App> {
+    let routes = routes.layer(middleware::map_response(Answer::respoken));
+    in_its_manner(any(unknown), (schemas, paths, routes))
+}
+
 /// An unknown method of a known path.
 async fn unknown() -> Answer {
     Answer::route_not_found()
@@ -69,7 +79,11 @@ where
     H: Handler<T, ()>,
     T: 'static,
 {
-    let (routes, _) = routes().split_for_parts();
+    let own = OpenApiRouter::new().routes(health(routes!(crate::health::health)));
+    let (mut routes, _) = routes().merge(own).split_for_parts();
+    if app.rates().is_some() {
+        routes = routes.route_layer(Guard::new(count(app.clone())));
+    }
     any(by_its_path).with_state(Respelt { routes: routes.with_state(app.clone()), unknown: any(unknown) })
 }
 
@@ -120,10 +134,13 @@ mod tests {
             ("/users/", "/users"),
             ("/Users/Authenticate/", "/users/authenticate"),
             ("/users/authenticate?a=B", "/users/authenticate?a=B"),
+            ("/Health/", "/health"),
         ] {
             assert_eq!(canonical(spelt).as_deref(), Some(known), "{spelt}");
         }
-        for other in ["/", "/user", "/users//", "//users", "/users/x", "/v1/users", "/users%2F"] {
+        for other in
+            ["/", "/user", "/users//", "//users", "/users/x", "/health/live", "/v1/users", "/users%2F"]
+        {
             assert_eq!(canonical(other), None, "{other}");
         }
     }
