@@ -38,6 +38,7 @@ pub const EXPECTED: &[&str] = &[
     "answer: replayed",
     "answer: resource-in-use",
     "answer: sale cancelled",
+    "answer: sale counted",
     "answer: sale created",
     "answer: sale ended",
     "answer: sale failed",

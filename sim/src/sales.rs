@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use maitred_booking::flash_sales::view as read;
 use maitred_booking::flash_sales::{
     Closing, Command, CreateProduct, CreateSale, Effect, FailOrder, OrderStatus, Outcome, PlaceOrder,
-    ResetSale, SalePatch, UpdateSale, reconcile,
+    ResetSale, SalePatch, Second, Tally, TriesCounted, UpdateSale, reconcile, tries,
 };
 use maitred_booking::money::{Currency, Money};
 use maitred_core::{Read, Seq, TenantNumber, Timestamp};
@@ -50,6 +50,8 @@ struct Sale {
     limit: u32,
     hold_seconds: Option<u32>,
     closed: Option<Closing>,
+    /// How many tries were counted.
+    tries: u64,
 }
 
 impl Sale {
@@ -79,6 +81,15 @@ impl Order {
         let status = self.status_at(at);
         status.is_sold() || status == OrderStatus::Held
     }
+}
+
+/// So many tries, all accepted, within one second.
+fn tally(accepted: u64) -> Tally {
+    if accepted == 0 {
+        return Tally::default();
+    }
+    let seconds = [Second { at: AROUND, tries: accepted as u32, accepted: accepted as u32 }].into();
+    Tally { accepted, first_at: Some(AROUND), last_at: Some(AROUND), seconds, ..Tally::default() }
 }
 
 /// All tenants' sales and orders.
@@ -121,6 +132,7 @@ impl Sales {
             0..2 => Command::EndSale { sale, if_version: None },
             2 => Command::CancelSale { sale, if_version: None },
             3..5 => Command::SettleSale { sale },
+            63 => Command::CountTries(TriesCounted { sale, tries: tally(random.below(4)) }),
             5..11 => {
                 let quantity = Some(random.below(14) as u32);
                 let patch = SalePatch { quantity, ..SalePatch::default() };
@@ -183,6 +195,14 @@ impl Sales {
                 known.closed = Some(Closing::Ended);
                 Ok(Effect::Ended)
             }
+            Command::CountTries(counted) => {
+                let known = self.sales.get_mut(&(tenant, counted.sale)).ok_or("sale-not-found")?;
+                if counted.tries.accepted == 0 {
+                    return Ok(Effect::Unchanged);
+                }
+                known.tries += counted.tries.accepted;
+                Ok(Effect::Counted)
+            }
             Command::PlaceOrder(place) => self.place(tenant, *place, at),
             Command::CompleteOrder { order } => self.advance(tenant, *order, Effect::Completed, at),
             Command::FailOrder(fail) => self.advance(tenant, fail.order, Effect::Failed, at),
@@ -208,7 +228,8 @@ impl Sales {
             return Err("id-taken");
         }
         let CreateSale { starts_at, ends_at, quantity, buyer_limit, hold_seconds, .. } = *create;
-        let sale = Sale { starts_at, ends_at, quantity, limit: buyer_limit, hold_seconds, closed: None };
+        let sale =
+            Sale { starts_at, ends_at, quantity, limit: buyer_limit, hold_seconds, closed: None, tries: 0 };
         self.sales.insert(key, sale);
         Ok(Effect::Created)
     }
@@ -314,7 +335,8 @@ impl Sales {
         self.of(tenant, sale).filter(|order| order.has_piece(at)).count() as u32
     }
 
-    /// I6: what is left, held and sold of every sale is what the orders say, at an instant that is not before the
+    /// I6: what is left, held and sold of every sale is what the orders say, and its tries are as many as were counted, at an
+    /// instant that is not before the
     /// view's last batch.
     ///
     /// # Errors
@@ -334,6 +356,10 @@ impl Sales {
                      {returned} returned",
                     tenant.0
                 ));
+            }
+            let kept = tries::read(view, *tenant, *id).accepted;
+            if kept != sale.tries {
+                return Err(format!("sale {id} was tried {} times, and {kept} are kept", sale.tries));
             }
         }
         Ok(())

@@ -113,7 +113,7 @@ impl Salon {
             }
             Command::SetCalendarToken(change) => {
                 let found = self.employees.at_version(change.id, change.if_version, "employee-not-found")?;
-                Ok(updated(found.is.calendar_token_hash != Some(change.what)))
+                Ok(updated(found.is.calendar_token_hash != change.what))
             }
             Command::CreateService(_) | Command::CreateResource(_) | Command::CreateCustomer(_) => {
                 Ok(Effect::Created)
@@ -346,6 +346,7 @@ impl Salon {
                 self.legacy.adopt(found.is.id, *effect, found, when)
             }
             (_, Outcome::Booking(..)) => Err("it answers with a booking".into()),
+            (_, Outcome::Series(..) | Outcome::Waitlist(..)) => Err("it answers with what nobody draws".into()),
         }
     }
 

@@ -200,7 +200,7 @@ impl Routes {
     fn guarded(
         mut self,
         permission: Permission,
-        admit: impl Fn(&mut Request) -> Result<(), Problem> + Clone + Send + Sync + 'static,
+        admit: impl Fn(&mut Request) -> Result<Option<Standing>, Problem> + Clone + Send + Sync + 'static,
         routes: UtoipaMethodRouter<App>,
     ) -> Self {
         let (schemas, mut paths, methods) = routes;

@@ -296,7 +296,7 @@ impl Salon {
                 let (id, version) =
                     any_of(random, self.employees.all().map(|found| (found.is.id, found.version)));
                 if random.chance(1, 6) {
-                    let hash = u128::from(random.below(2));
+                    let hash = random.chance(3, 4).then(|| u128::from(random.below(2)));
                     return Command::SetCalendarToken(change(random, id, version, hash));
                 }
                 let skills = random.chance(1, 2).then(|| self.any_skills(random));

@@ -117,6 +117,7 @@ impl<T: Gone + Clone + PartialEq + Debug> Kept<T> {
             }
             Effect::Created => (version, found.version, found.updated_at) == (0, 1, at),
             Effect::Updated => (found.version, found.updated_at) == (version + 1, at),
+            Effect::Imported => false, // nobody draws one
             Effect::Deleted => {
                 (found.version, found.updated_at, found.is.is_gone()) == (version + 1, at, true)
             }

@@ -16,7 +16,15 @@ use uuid::Uuid;
 
 /// A salon with one of everything, and bookings of every status.
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, salons::Fact)> {
-    use salons::Fact::{BookingCancelled, BookingCompleted, BookingConfirmed, BookingCreated, BookingExpired, BookingImported, BookingNoShow, BookingRescheduled, CustomerCreated, CustomerDeleted, CustomerImported, CustomerUpdated, EmployeeCreated, EmployeeDeleted, EmployeeImported, EmployeeUpdated, LegacyBookingImported, LegacyBookingPut, PlanChanged, PlanImported, ResourceCreated, ResourceDeleted, ResourceImported, ResourceUpdated, SeriesBooked, SeriesCancelled, ServiceCreated, ServiceDeleted, ServiceImported, ServiceUpdated, SettingsChanged, SettingsImported, WaitlistCancelled, WaitlistEntered, WaitlistExpired, WaitlistOffered, WaitlistPassed, WaitlistTaken};
+    use salons::Fact::{
+        BookingCancelled, BookingCompleted, BookingConfirmed, BookingCreated, BookingExpired,
+        BookingImported, BookingNoShow, BookingRescheduled, CustomerCreated, CustomerDeleted,
+        CustomerImported, CustomerUpdated, EmployeeCreated, EmployeeDeleted, EmployeeImported,
+        EmployeeUpdated, LegacyBookingImported, LegacyBookingPut, PlanChanged, PlanImported, ResourceCreated,
+        ResourceDeleted, ResourceImported, ResourceUpdated, SeriesBooked, SeriesCancelled, ServiceCreated,
+        ServiceDeleted, ServiceImported, ServiceUpdated, SettingsChanged, SettingsImported,
+        WaitlistCancelled, WaitlistEntered, WaitlistExpired, WaitlistOffered, WaitlistPassed, WaitlistTaken,
+    };
 
     let id = |last: u8| Uuid::from_bytes([3, 2, 3, 4, 5, 6, 0x77, 8, 0x89, 10, 11, 12, 13, 14, 15, last]);
     let at = |minutes: i64| Timestamp::from_millis(1_700_000_000_000 + minutes * 60_000);

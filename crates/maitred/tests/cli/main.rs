@@ -17,5 +17,6 @@ mod program;
 mod project;
 mod proxies;
 mod sale_rush;
+mod sale_statistics;
 mod serve;
 mod transfer;

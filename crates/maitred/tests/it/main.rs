@@ -17,10 +17,10 @@ mod imports;
 mod legacy_bookings;
 mod operation;
 mod past;
-#[path = "../reconciled/mod.rs"]
-mod reconciled;
 mod phone;
 mod rates;
+#[path = "../reconciled/mod.rs"]
+mod reconciled;
 mod router;
 mod sale_statistics;
 mod salons;

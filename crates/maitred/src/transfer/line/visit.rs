@@ -102,6 +102,8 @@ impl AsLine for Booking {
             hold_expires_at: line.hold_expires_at.map(|at| at.0),
             holder: line.holder.map(|hash| hash.0),
             token_hash: line.token_hash.map(|hash| hash.0),
+            series: None,
+            offered_to: None,
             forced: line.forced,
             notes: line.notes,
             created_at: line.created_at.0,
