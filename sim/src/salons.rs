@@ -167,6 +167,8 @@ impl Salon {
                 let found = id.and_then(|id| self.legacy.current(id));
                 Ok(found.map_or(Effect::Created, |found| newer(put.changed_at > found.is.changed_at)))
             }
+            // Series, the waitlist and what is taken over from other servers are not drawn.
+            _ => Err("drawn by nobody"),
         }
     }
 
@@ -346,7 +348,9 @@ impl Salon {
                 self.legacy.adopt(found.is.id, *effect, found, when)
             }
             (_, Outcome::Booking(..)) => Err("it answers with a booking".into()),
-            (_, Outcome::Series(..) | Outcome::Waitlist(..)) => Err("it answers with what nobody draws".into()),
+            (_, Outcome::Series(..) | Outcome::Waitlist(..)) => {
+                Err("it answers with what nobody draws".into())
+            }
         }
     }
 

@@ -20,6 +20,7 @@ use maitred_booking::salons::http::{
 use maitred_booking::tenants::http::{keys, tenants};
 use maitred_web::limits::{BodyBytesMax, TimeoutLayer};
 use maitred_web::loopback::loopback_only;
+use maitred_web::rate::Standing;
 use maitred_web::request_id::RequestLayer;
 use maitred_web::{Guard, Permission, Problem, problem, query};
 use tower::util::option_layer;
