@@ -217,35 +217,35 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, salons::Fact)> {
     };
     use BookingStatus::{Cancelled, Completed, Confirmed, Expired, Held, NoShow};
     let taken_over = [
-        ("settings_imported", SettingsImported(taken(1, settings))),
-        ("service_imported", ServiceImported(taken(1, dye.clone()))),
-        ("service_imported_deleted", ServiceImported(taken(2, Service { deleted: true, ..dye.clone() }))),
-        ("employee_imported", EmployeeImported(taken(1, skilled.clone()))),
-        ("employee_imported_again", EmployeeImported(taken(2, ann.clone()))),
-        ("resource_imported", ResourceImported(taken(1, chair.clone()))),
+        ("settings_imported", SettingsImported(imported(1, settings))),
+        ("service_imported", ServiceImported(imported(1, dye.clone()))),
+        ("service_imported_deleted", ServiceImported(imported(2, Service { deleted: true, ..dye.clone() }))),
+        ("employee_imported", EmployeeImported(imported(1, skilled.clone()))),
+        ("employee_imported_again", EmployeeImported(imported(2, ann.clone()))),
+        ("resource_imported", ResourceImported(imported(1, chair.clone()))),
         (
             "resource_imported_deleted",
-            ResourceImported(taken(2, Resource { deleted: true, active: false, ..chair.clone() })),
+            ResourceImported(imported(2, Resource { deleted: true, active: false, ..chair.clone() })),
         ),
-        ("customer_imported", CustomerImported(taken(1, eve.clone()))),
+        ("customer_imported", CustomerImported(imported(1, eve.clone()))),
         (
             "customer_imported_again",
-            CustomerImported(taken(2, Customer { name: "Ida".into(), ..eve.clone() })),
+            CustomerImported(imported(2, Customer { name: "Ida".into(), ..eve.clone() })),
         ),
-        ("plan_imported", PlanImported(taken(1, plan.clone()))),
-        ("booking_imported", BookingImported(taken(1, long.clone()))),
-        ("booking_imported_held", BookingImported(taken(1, held(11, 2, Held)))),
+        ("plan_imported", PlanImported(imported(1, plan.clone()))),
+        ("booking_imported", BookingImported(imported(1, long.clone()))),
+        ("booking_imported_held", BookingImported(imported(1, held(11, 2, Held)))),
         (
             "booking_imported_held_once",
             BookingImported(Imported { latest: false, ..taken(1, held(12, 3, Held)) }),
         ),
-        ("booking_imported_expired", BookingImported(taken(2, held(12, 3, Expired)))),
+        ("booking_imported_expired", BookingImported(imported(2, held(12, 3, Expired)))),
         (
             "booking_imported_held_still",
             BookingImported(Imported { latest: false, ..taken(1, held(13, 4, Held)) }),
         ),
-        ("legacy_booking_imported", LegacyBookingImported(taken(1, legacy.clone()))),
-        ("legacy_booking_imported_again", LegacyBookingImported(taken(2, later.clone()))),
+        ("legacy_booking_imported", LegacyBookingImported(imported(1, legacy.clone()))),
+        ("legacy_booking_imported_again", LegacyBookingImported(imported(2, later.clone()))),
     ];
     [
         ("settings_changed", SettingsChanged(settings)),
@@ -303,7 +303,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, salons::Fact)> {
 }
 
 /// The newest version of a record on another server.
-fn taken<T>(version: u64, is: T) -> Imported<T> {
+fn imported<T>(version: u64, is: T) -> Imported<T> {
     Imported { version, updated_at: Timestamp::from_millis(1_600_000_000_003), latest: true, is }
 }
 
