@@ -1,20 +1,26 @@
 //! What happens by itself, under faults: the real timers and consumers on the real engine, with crashes at any step.
 //!
 //! The rules are the engine's own small shop (`maitred_engine::testing`): holds expire by timers, orders are
-//! completed by a consumer, and some orders cannot be completed at all.
+//! completed by a consumer, some orders cannot be completed at all, and some end the process whenever it tries. Further
+//! runners claim the consumer while older ones still run, and an operator has dead letters taken up again.
 //!
 //! Checked after every commit: no hold expires before its time by the log's own clock; the kept cursor passes no
-//! fact that is neither done nor put aside. Checked at the end, after all faults have healed: every hold whose
-//! time has come has expired, every order is completed or put aside, every fact was given to the consumer at
-//! least once, and then nothing more is written.
+//! fact that is neither done nor put aside; nothing is written by a runner but that of the newest epoch; no order is
+//! completed while an earlier one of its key is put aside. Checked at the end, after all faults have healed: every hold
+//! whose time has come has expired, every order is completed or was put aside, every fact was given to the consumer at
+//! least once, what waited behind a dead letter is completed once that is thrown away, and then nothing more is written.
+//!
+//! Next: `checks` for the checkers.
 
+mod checks;
 mod rules;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use maitred_core::{Actor, At, ChangeId, Read, Recorded, TenantNumber, Timestamp};
+use maitred_core::{Actor, At, ChangeId, TenantNumber, Timestamp};
 use maitred_engine::background::{Machine, Round};
 use maitred_engine::clock::{Clock, ClockGuard};
 use maitred_engine::committer::{Committed, Committer};
@@ -27,10 +33,9 @@ use maitred_engine::queue::{Queue, Queued};
 use maitred_engine::recovery::{NoSnapshots, Recovery};
 use maitred_engine::store::Store;
 use maitred_engine::testing::{
-    self, COMPLETION, Changed, Command, Completion, Fact, Orders, is_parked, is_poison,
+    COMPLETION, Changed, Command, Completion, Letter, is_killer, is_poison, letters,
 };
 use maitred_engine::timers::TimerRunner;
-use maitred_engine::view_hash::ViewHash;
 use maitred_engine::writer::{Prepared, Writer};
 use maitred_engine::{Envelope, Unavailable, View};
 use maitred_storage::log_file::{FileLog, Options};
@@ -50,12 +55,21 @@ pub const ORDERS_MIN: u64 = 150;
 pub const FAULTS_MIN: u64 = 5;
 /// What a set of runs must have met at least once.
 pub const EXPECTED: &[&str] = &[
+    "a fact ended the process",
+    "an older runner has stopped",
+    "another runner",
     "consumed again after a crash",
+    "dead letter: done",
+    "dead letter: put back",
+    "dead letter: taken up",
+    "dead letter: thrown away",
+    "dead letter: waits behind another",
     "fault: clock back",
     "fault: clock far ahead",
     "fault: disk full",
     "fault: power cut",
     "fault: process killed",
+    "order: ends processes, put aside",
     "order: completed",
     "order: expired",
     "order: put aside",
@@ -64,10 +78,12 @@ pub const EXPECTED: &[&str] = &[
     "start: behind a kept cursor",
     "timer: too early by the log's time",
 ];
-const TENANTS: u64 = 3;
+const TENANTS: u64 = 2;
+/// How many runners of the consumer run at once at most.
+const RUNNERS_MAX: usize = 3;
 const START: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 /// After this many steps a run that has not come to its end is stuck: something is never done.
-const STEPS_MAX: u64 = 100_000;
+const STEPS_MAX: u64 = 200_000;
 /// After this many steps without a new batch everything is at rest.
 const REST_STEPS: u64 = 300;
 
@@ -101,7 +117,8 @@ struct Node {
     reader: Arc<dyn LogReader>,
     guard: ClockGuard,
     timers: TimerRunner<Rules>,
-    consumer: ConsumerRunner<Rules>,
+    /// The newest last.
+    consumers: Vec<ConsumerRunner<Rules>>,
 }
 
 /// An order as the log has it.
@@ -129,6 +146,16 @@ struct World {
     orders: u64,
     placed: BTreeMap<ChangeId, Placed>,
     consumed: Consumed,
+    /// A fact that ends the process was given to the consumer.
+    killed: Arc<AtomicBool>,
+    /// The newest epoch in the log.
+    epoch: u64,
+    /// What is put aside, as the log has it.
+    aside: BTreeMap<ChangeId, Letter>,
+    /// What was ever put aside.
+    ever_aside: BTreeSet<ChangeId>,
+    /// What an operator has thrown away.
+    discarded: BTreeSet<ChangeId>,
     /// Up to this batch the log was looked at.
     seen: u64,
     /// When the last batch was seen.
@@ -154,6 +181,11 @@ impl World {
             orders: 0,
             placed: BTreeMap::new(),
             consumed: Consumed::default(),
+            killed: Arc::default(),
+            epoch: 0,
+            aside: BTreeMap::new(),
+            ever_aside: BTreeSet::new(),
+            discarded: BTreeSet::new(),
             seen: 0,
             seen_at: 0,
             report: Report::default(),
@@ -163,11 +195,26 @@ impl World {
         }
     }
 
-    fn is_at_rest(&self) -> bool {
-        self.healed
+    /// Whether everything is done. An operator who finds dead letters then decides about each, and it goes on.
+    fn is_at_rest(&mut self) -> bool {
+        let rests = self.healed
             && self.node.is_some()
             && self.steps > self.seen_at + REST_STEPS
-            && self.unfinished().is_empty()
+            && self.unfinished().is_empty();
+        if !rests {
+            return false;
+        }
+        let letters = self.view().map(|view| letters(&view)).unwrap_or_default();
+        for letter in &letters {
+            let never =
+                self.placed.get(&letter.place).is_some_and(|is| is_poison(is.order) || is_killer(is.order));
+            let place = letter.place;
+            self.operate(if never { Command::Discard(place) } else { Command::TakeUp(place) });
+        }
+        if !letters.is_empty() {
+            self.seen_at = self.steps;
+        }
+        letters.is_empty()
     }
 
     fn step(&mut self) -> Result {
@@ -184,12 +231,17 @@ impl World {
             32..50 => self.commit()?,
             50..54 => self.flush()?,
             54..68 => self.step_timers(),
-            68..86 => self.step_consumer(),
+            68..85 => self.step_consumer(),
+            85 if !self.healed => self.redrive(),
             86..96 => self.clock.advance(Duration::from_micros(self.random.below(1_000_000))),
             _ if self.healed => {}
             _ => self.strike(),
         }
-        if self.disk.is_down() { self.crash() } else { Ok(()) }
+        let killed = self.killed.swap(false, Relaxed);
+        if killed {
+            self.report.count("a fact ended the process");
+        }
+        if killed || self.disk.is_down() { self.crash() } else { Ok(()) }
     }
 
     /// From here on nothing goes wrong, and everything must be done.
@@ -206,7 +258,8 @@ impl World {
 
     fn strike(&mut self) {
         let random = &mut self.random;
-        match random.below(12) {
+        match random.below(13) {
+            12 => self.add_runner(),
             0..3 => {
                 let after = random.below(8);
                 self.disk.set_faults(|faults| faults.down_after = Some(after));
@@ -285,14 +338,6 @@ impl World {
         if rules.cursor(&view, COMPLETION) > ChangeId::default() {
             self.report.count("start: behind a kept cursor");
         }
-        let consumed = Arc::clone(&self.consumed);
-        let consumer = Completion(move |at: At, _| {
-            let place = ChangeId { seq: at.seq, ordinal: at.ordinal };
-            *consumed.lock().expect("the simulation has one thread").entry(place).or_default() += 1;
-        });
-        let status = Arc::new(Status::new(COMPLETION));
-        let (log_reader, domain) = (Arc::clone(&reader), Arc::clone(&rules));
-        let consumer = ConsumerRunner::new(domain, Arc::new(consumer), log_reader, status, &view, seed);
         self.node = Some(Node {
             queue: Queue::new(8 * 1024, Duration::from_secs(60)),
             waiting: VecDeque::new(),
@@ -310,9 +355,31 @@ impl World {
             reader,
             guard: ClockGuard::new(&*self.clock),
             timers: TimerRunner::new(rules, seed),
-            consumer,
+            consumers: Vec::new(),
         });
+        self.add_runner();
         self.look()
+    }
+
+    /// Another runner of the consumer, as if another node had begun.
+    fn add_runner(&mut self) {
+        let (seed, view) = (self.random.bits(), self.view());
+        let (Some(node), Some(view)) = (&mut self.node, view) else { return };
+        if node.consumers.len() >= RUNNERS_MAX {
+            return;
+        }
+        if !node.consumers.is_empty() {
+            self.report.count("another runner");
+        }
+        let (consumed, killed) = (Arc::clone(&self.consumed), Arc::clone(&self.killed));
+        let consumer = Completion(move |at: At, order| {
+            let place = ChangeId { seq: at.seq, ordinal: at.ordinal };
+            *consumed.lock().expect("the simulation has one thread").entry(place).or_default() += 1;
+            killed.fetch_or(is_killer(order), Relaxed);
+        });
+        let status = Arc::new(Status::new(COMPLETION));
+        let (log, rules) = (Arc::clone(&node.reader), Arc::clone(&self.rules));
+        node.consumers.push(ConsumerRunner::new(rules, Arc::new(consumer), log, status, &view, seed));
     }
 
     // ---- the node's steps -----------------------------------------------------------------------------
@@ -327,6 +394,25 @@ impl World {
         if node.queue.push(envelope, self.clock.monotonic()).is_ok() {
             self.orders += 1;
         }
+    }
+
+    /// An operator has a dead letter taken up again, with those of its key before it.
+    fn redrive(&mut self) {
+        let Some(view) = self.view() else { return };
+        let (cursor, letters) = (self.rules.cursor(&view, COMPLETION), letters(&view));
+        let taken = letters.iter().filter(|letter| !letter.taken_up && letter.place <= cursor);
+        let places: Vec<ChangeId> = taken.map(|letter| letter.place).collect();
+        if !places.is_empty() {
+            let place = *self.random.pick(&places);
+            self.operate(Command::TakeUp(place));
+        }
+    }
+
+    fn operate(&self, command: Command) {
+        let Some(node) = &self.node else { return };
+        let (tenant, actor) = (TenantNumber::SYSTEM, Actor::ApiKey(1));
+        let envelope = Envelope { tenant, actor, idempotency: None, bytes: 64, command };
+        let _ = node.queue.push(envelope, self.clock.monotonic()); // an operator tries again
     }
 
     fn decide(&mut self) {
@@ -380,7 +466,15 @@ impl World {
     }
 
     fn step_consumer(&mut self) {
-        self.step_machine(|node| &mut node.consumer);
+        let Some(node) = &self.node else { return };
+        let which = self.random.below(node.consumers.len() as u64) as usize;
+        let was = node.consumers[which].status().is_superseded();
+        self.step_machine(|node| &mut node.consumers[which]);
+        if let Some(node) = &self.node
+            && node.consumers[which].status().is_superseded() != was
+        {
+            self.report.count("an older runner has stopped");
+        }
     }
 
     fn step_machine<M: Machine<Rules> + 'static>(&mut self, machine: impl Fn(&mut Node) -> &mut M) {
@@ -389,106 +483,13 @@ impl World {
         let monotonic = self.clock.monotonic();
         let now = node.guard.read(&*self.clock).map(|wall| wall.max(view.timestamp()));
         let queue = std::mem::take(&mut node.queue);
-        let report = &mut self.report;
-        let mut submit =
-            |envelope| queue.push(envelope, monotonic).inspect_err(|_| report.count("refused: overloaded"));
+        let (report, killed) = (&mut self.report, &self.killed);
+        let mut submit = |envelope| match killed.load(Relaxed) {
+            true => Err(Unavailable::Unknown), // there is nobody any more who could
+            false => queue.push(envelope, monotonic).inspect_err(|_| report.count("refused: overloaded")),
+        };
         machine(&mut node).step(&mut Round { view: &view, now, monotonic, submit: &mut submit });
         node.queue = queue;
         self.node = Some(node);
-    }
-
-    // ---- checkers -------------------------------------------------------------------------------------
-
-    fn view(&self) -> Option<View> {
-        let node = self.node.as_ref()?;
-        Some(View::take(0, || node.shared.published(), &*self.store))
-    }
-
-    /// Looks at what is new in the log, and at the cursor.
-    fn look(&mut self) -> Result {
-        let Some(node) = &self.node else { return Ok(()) };
-        let read = node.reader.read(self.seen + 1, 1 << 20);
-        for batch in read.map_err(|error| format!("the log cannot be read: {error}"))? {
-            let header = batch.header;
-            let items = batch.items().map(|item| item.expect("it was verified"));
-            let facts = items.flat_map(|item| item.facts.into_iter().map(move |raw| (item.tenant, raw)));
-            for ((tenant, raw), ordinal) in facts.zip(0..) {
-                let fact =
-                    Fact::decode(raw.kind, raw.version, raw.body).map_err(|error| error.to_string())?;
-                match fact {
-                    Fact::Placed(order, holds_until) => {
-                        let placed = Placed { tenant, order, holds_until };
-                        self.placed.insert(ChangeId { seq: header.seq, ordinal }, placed);
-                    }
-                    Fact::Expired(order, until) if header.timestamp < until => {
-                        let at = header.timestamp;
-                        return Err(format!("order {order} holds until {until}, and expired at {at}"));
-                    }
-                    Fact::Expired(..) => self.report.count("order: expired"),
-                    Fact::Completed(_) => self.report.count("order: completed"),
-                    Fact::Parked(_) => self.report.count("order: put aside"),
-                    Fact::CursorKept(_) => self.report.count("cursor: kept"),
-                }
-            }
-            (self.seen, self.seen_at) = (header.seq, self.steps);
-        }
-        self.check_cursor()
-    }
-
-    /// Nothing at or before the cursor is undone.
-    fn check_cursor(&self) -> Result {
-        let Some(view) = self.view() else { return Ok(()) };
-        let cursor = Orders.cursor(&view, COMPLETION);
-        let undone = |(place, placed): &(&ChangeId, &Placed)| {
-            placed.holds_until.is_none() && !is_done(&view, **place, placed)
-        };
-        match self.placed.range(..=cursor).find(undone) {
-            None => Ok(()),
-            Some((place, placed)) => Err(format!("the cursor {cursor:?} has passed {placed:?} at {place:?}")),
-        }
-    }
-
-    /// What is not done yet.
-    fn unfinished(&self) -> Vec<Placed> {
-        let Some(view) = self.view() else { return self.placed.values().copied().collect() };
-        let undone = self.placed.iter().filter(|(place, placed)| !is_done(&view, **place, placed));
-        undone.map(|(_, placed)| *placed).collect()
-    }
-
-    fn finish(mut self) -> Result<(Report, blake3::Hash)> {
-        let view = self.view().ok_or("the node is down")?;
-        let consumed = self.consumed.lock().expect("the simulation has one thread").clone();
-        for (place, placed) in &self.placed {
-            let times = consumed.get(place).copied().unwrap_or(0);
-            if placed.holds_until.is_none() && times == 0 {
-                return Err(format!("{placed:?} at {place:?} was never given to the consumer"));
-            }
-            if times > 1 && !is_poison(placed.order) {
-                self.report.count("consumed again after a crash");
-            }
-            if placed.holds_until.is_none() && is_parked(&view, *place) != is_poison(placed.order) {
-                return Err(format!("{placed:?} at {place:?} is put aside, or should be"));
-            }
-        }
-        let cursor = Orders.cursor(&view, COMPLETION);
-        let mut consumable = self.placed.iter().filter(|(_, placed)| placed.holds_until.is_none());
-        let last = consumable.next_back().map_or(ChangeId::default(), |(place, _)| *place);
-        if cursor < last {
-            return Err(format!("the cursor stays at {cursor:?}, before {last:?}"));
-        }
-        self.report.add("orders", self.placed.len() as u64);
-        self.report.add("steps", self.steps);
-        let mut digest = blake3::Hasher::new();
-        digest.update(&ViewHash::of(&view).to_bytes());
-        digest.update(&view.seq().to_be_bytes()).update(&self.steps.to_be_bytes());
-        Ok((self.report, digest.finalize()))
-    }
-}
-
-fn is_done(view: &dyn Read, place: ChangeId, placed: &Placed) -> bool {
-    let status = testing::status(view, placed.tenant, placed.order);
-    match placed.holds_until {
-        Some(_) => status == Some(testing::Status::Expired),
-        None => status == Some(testing::Status::Completed) || is_parked(view, place),
     }
 }

@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use maitred_core::{ChangeId, Read, TenantNumber, Timestamp};
-use maitred_engine::consumers::{Bookkeeping, Consumer, DeadLetter};
+use maitred_engine::consumers::{Bookkeeping, Consumer, DeadLetter, Hold, KeyStanding, Note, Standing};
 use maitred_engine::timers::Timed;
 
-use crate::consumers::{self, CursorKept, DeadLetterParked};
+use crate::consumers::{self, CursorKept, DeadLetterParked, Holder};
 use crate::flash_sales::processing::OrderProcessing;
 use crate::salons::offering::WaitlistOffers;
 use crate::{Booking, Command, timer};
@@ -30,30 +30,55 @@ impl Timed for Booking {
 }
 
 impl Bookkeeping for Booking {
-    fn cursor(&self, view: &dyn Read, consumer: &str) -> ChangeId {
-        consumers::cursor(view, consumer)
+    fn standing(&self, view: &dyn Read, consumer: &str) -> Standing {
+        consumers::view::standing(view, consumer)
     }
 
-    fn keep_cursor(&self, consumer: &'static str, ChangeId { seq, ordinal }: ChangeId) -> Command {
-        consumers::Command::KeepCursor(CursorKept { consumer: consumer.into(), seq, ordinal }).into()
+    fn key_standing(&self, view: &dyn Read, consumer: &str, tenant: TenantNumber, key: u128) -> KeyStanding {
+        match consumers::view::of_key(view, consumer, tenant, key) {
+            (0, 0) => KeyStanding::Free,
+            (_, 0) => KeyStanding::Parked,
+            _ => KeyStanding::TakenUp,
+        }
     }
 
-    fn park(&self, letter: DeadLetter) -> Command {
-        let DeadLetter { consumer, fact, decided_at, tenant, key, attempts, reason } = letter;
-        consumers::Command::Park(DeadLetterParked {
-            consumer: consumer.into(),
-            seq: fact.seq,
-            ordinal: fact.ordinal,
-            decided_at,
-            tenant: tenant.0,
-            key,
-            attempts,
-            reason,
-        })
+    fn taken_up(&self, view: &dyn Read, consumer: &str, limit: usize) -> Vec<ChangeId> {
+        consumers::view::taken_up(view, consumer, limit)
+    }
+
+    fn crashes(&self, view: &dyn Read, hold: Hold, fact: ChangeId) -> u32 {
+        consumers::view::crashes(view, hold.consumer, hold.epoch, fact)
+    }
+
+    fn note(&self, Hold { consumer, epoch }: Hold, note: Note) -> Command {
+        let holder = Holder { consumer: consumer.into(), epoch };
+        match note {
+            Note::Claim => consumers::Command::Claim(holder),
+            Note::Cursor(ChangeId { seq, ordinal }) => {
+                consumers::Command::KeepCursor(holder, CursorKept { consumer: consumer.into(), seq, ordinal })
+            }
+            Note::Trying(place) => consumers::Command::Try(holder, place.into()),
+            Note::Park(letter) => consumers::Command::Park(holder, parked(letter)),
+            Note::Settle(place) => consumers::Command::Settle(holder, place.into()),
+        }
         .into()
     }
 
     fn is_bookkeeping(&self, kind: u16) -> bool {
         consumers::Fact::KINDS.iter().any(|known| known.kind == kind)
+    }
+}
+
+fn parked(letter: DeadLetter) -> DeadLetterParked {
+    let DeadLetter { consumer, fact, decided_at, tenant, key, attempts, reason } = letter;
+    DeadLetterParked {
+        consumer: consumer.into(),
+        seq: fact.seq,
+        ordinal: fact.ordinal,
+        decided_at,
+        tenant: tenant.0,
+        key,
+        attempts,
+        reason,
     }
 }

@@ -8,7 +8,7 @@ use maitred_core::{At, Context, Decision, Domain, Read, Recorded, Rejection, Sto
 use crate::encoding::{FactKind, undecodable_fact};
 
 /// The version of the rules of all domains together: raised when one decides otherwise than before.
-const RULES_VERSION: u16 = 1;
+const RULES_VERSION: u16 = 2;
 /// The version of the tables of all domains together: raised when one applies its facts otherwise than before.
 const VIEW_SCHEMA: u16 = 2;
 

@@ -11,6 +11,14 @@
 //! ended, and repeats what was done since the cursor was kept. Whatever it leads to must be harmless when it
 //! comes again.
 //!
+//! Invariants of what is kept ([`Bookkeeping`]):
+//! - A consumer has one runner that may write for it: the one of the newest epoch. Whatever an older one writes is
+//!   refused ([`SUPERSEDED`]), and it stops. A runner claims its epoch before it does anything.
+//! - Nothing of a key overtakes a fact of that key that is put aside: what follows is put aside behind it, in order,
+//!   until somebody redrives or discards what is there.
+//! - A fact that was being tried when the process ended, again and again, is put aside like any other that fails
+//!   ([`runner`] says how).
+//!
 //! Next: [`runner`] for how it is carried out, [`crate::background`] for the threads.
 
 mod runner;
@@ -18,7 +26,9 @@ mod status;
 
 use maitred_core::{At, ChangeId, Class, Domain, Read, Rejection, TenantNumber, Timestamp};
 
-pub use runner::{ATTEMPTS_MAX, ConsumerRunner, IN_FLIGHT_MAX, TENANT_IN_FLIGHT_MAX, WINDOW_MAX};
+pub use runner::{
+    ATTEMPTS_MAX, ConsumerRunner, IN_FLIGHT_MAX, TENANT_IN_FLIGHT_MAX, TENANT_WINDOW_MAX, WINDOW_MAX,
+};
 pub use status::Status;
 
 /// The longest name of a consumer, in bytes.
@@ -52,19 +62,81 @@ pub trait Consumer<D: Domain>: Send + Sync {
     }
 }
 
+/// The code of what is refused to a runner whose consumer another one has claimed since.
+pub const SUPERSEDED: &str = "consumer-superseded";
+
 /// What a domain keeps of consumers, in the system tenant.
 pub trait Bookkeeping: Domain {
-    /// The last fact that a consumer is done with, and all before it: `(0, 0)` for one that is new.
-    fn cursor(&self, view: &dyn Read, consumer: &str) -> ChangeId;
+    /// What is known of a consumer: nothing for one that is new.
+    fn standing(&self, view: &dyn Read, consumer: &str) -> Standing;
 
-    /// Keeps a cursor. One that is not behind the kept one changes nothing.
-    fn keep_cursor(&self, consumer: &'static str, cursor: ChangeId) -> Self::Command;
+    /// Whether facts of this key may be carried out.
+    fn key_standing(&self, view: &dyn Read, consumer: &str, tenant: TenantNumber, key: u128) -> KeyStanding;
 
-    /// Puts a fact aside that a consumer cannot deal with. One that was put aside already changes nothing.
-    fn park(&self, letter: DeadLetter) -> Self::Command;
+    /// The facts that were put aside and are to be taken up again, in the log's order; at most `limit`.
+    fn taken_up(&self, view: &dyn Read, consumer: &str, limit: usize) -> Vec<ChangeId>;
 
-    /// Whether facts of this kind are written by the two above: a cursor does not move for their sake alone.
+    /// How often the process ended while it was said of this fact that it is tried ([`Note::Trying`]), in other
+    /// epochs than this one.
+    fn crashes(&self, view: &dyn Read, hold: Hold, fact: ChangeId) -> u32;
+
+    /// The command that keeps `note`. It is refused with [`SUPERSEDED`] unless `hold` is of the newest epoch, or, for
+    /// [`Note::Claim`], of the one after it. What is known already changes nothing.
+    fn note(&self, hold: Hold, note: Note) -> Self::Command;
+
+    /// Whether facts of this kind are written by notes: a cursor does not move for their sake alone.
     fn is_bookkeeping(&self, kind: u16) -> bool;
+
+    /// The last fact that a consumer is done with, and all before it: `(0, 0)` for one that is new.
+    fn cursor(&self, view: &dyn Read, consumer: &str) -> ChangeId {
+        self.standing(view, consumer).cursor
+    }
+}
+
+/// For whom a runner writes, and in which epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hold {
+    /// The consumer's name.
+    pub consumer: &'static str,
+    /// Its epoch: each claim has the next one, from 1.
+    pub epoch: u64,
+}
+
+/// What a runner has to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// It takes the consumer over.
+    Claim,
+    /// It is done with everything up to here.
+    Cursor(ChangeId),
+    /// It tries this fact next, and whatever it tried before in this epoch has come to its end.
+    Trying(ChangeId),
+    /// It puts this fact aside. One that was taken up again goes back, and those of its key behind it with it.
+    Park(DeadLetter),
+    /// It is done with a fact that was taken up again.
+    Settle(ChangeId),
+}
+
+/// What is known of a consumer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// The last fact that it is done with, and all before it.
+    pub cursor: ChangeId,
+    /// The newest epoch; 0 before the first claim.
+    pub epoch: u64,
+    /// How many claims in a row, up to the newest, have found the cursor where the claim before had found it.
+    pub stalled: u32,
+}
+
+/// Whether facts of a key may be carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyStanding {
+    /// None of its facts is put aside.
+    Free,
+    /// Some of them are taken up again: others wait for these.
+    TakenUp,
+    /// Some of them are put aside, and none is taken up: others go behind them.
+    Parked,
 }
 
 /// A fact that a consumer could not deal with. It stands in the log for ever, so its place is enough to take it up

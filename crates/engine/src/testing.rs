@@ -2,7 +2,12 @@
 //! simulation.
 //!
 //! An order that holds something expires at its instant, by a timer. One that does not is completed by the consumer
-//! [`Completion`]. Some orders cannot be completed, whatever is tried ([`is_poison`]).
+//! [`Completion`]. Some orders cannot be completed, whatever is tried ([`is_poison`]), and some end the process that
+//! tries ([`is_killer`]). Two orders may have one key ([`key_of`]): the later one waits for the earlier.
+//!
+//! Next: `kept` for what is kept of the consumer.
+
+mod kept;
 
 use std::ops::ControlFlow;
 
@@ -12,7 +17,9 @@ use maitred_core::{
     Timestamp, Undecodable, Write,
 };
 
-use crate::consumers::{Bookkeeping, Consumer, DeadLetter};
+pub use kept::{Letter, Noted, is_parked, letters};
+
+use crate::consumers::{Consumer, Hold, Note};
 use crate::timers::Timed;
 
 /// The one consumer of [`Orders`].
@@ -23,8 +30,6 @@ pub const BUG: &str = "a bug in the rules, on purpose";
 const PLACED: u16 = 1;
 const COMPLETED: u16 = 2;
 const EXPIRED: u16 = 3;
-const CURSOR_KEPT: u16 = 4;
-const PARKED: u16 = 5;
 
 /// The rules.
 #[derive(Debug, Clone, Copy, Default)]
@@ -39,10 +44,12 @@ pub enum Command {
     Complete(u64),
     /// An order has held what it holds for too long.
     Expire(u64),
-    /// See [`Bookkeeping`].
-    KeepCursor(ChangeId),
-    /// See [`Bookkeeping`].
-    Park(ChangeId),
+    /// See [`crate::consumers::Bookkeeping`].
+    Note(Hold, Note),
+    /// An operator has this dead letter taken up again, with those of its key before it.
+    TakeUp(ChangeId),
+    /// An operator throws this dead letter away.
+    Discard(ChangeId),
 }
 
 /// What was decided.
@@ -54,10 +61,8 @@ pub enum Fact {
     Completed(u64),
     /// The order no longer holds what it held until then.
     Expired(u64, Timestamp),
-    /// See [`Bookkeeping`].
-    CursorKept(ChangeId),
-    /// See [`Bookkeeping`].
-    Parked(ChangeId),
+    /// What is kept of the consumer.
+    Kept(Noted),
 }
 
 /// Whether the command changed anything.
@@ -92,9 +97,14 @@ pub fn status(view: &dyn Read, tenant: TenantNumber, order: u64) -> Option<Statu
     })
 }
 
-/// Whether the fact at this place was put aside.
-pub fn is_parked(view: &dyn Read, fact: ChangeId) -> bool {
-    view.get(&parked_key(fact)).is_some()
+/// Whether trying to complete an order ends the process: the simulation's part, not this consumer's.
+pub fn is_killer(order: u64) -> bool {
+    order % 64 == 34
+}
+
+/// What an order is about: the same for a poisonous order and the next one.
+pub fn key_of(order: u64) -> u128 {
+    u128::from(order.div_ceil(2))
 }
 
 fn order_key(tenant: TenantNumber, order: u64) -> Key {
@@ -103,14 +113,6 @@ fn order_key(tenant: TenantNumber, order: u64) -> Key {
 
 fn due_key(due: Timestamp, tenant: TenantNumber, order: u64) -> Key {
     Key::new(Table::Index).time(due).u32(tenant.0).u64(order)
-}
-
-fn cursor_key() -> Key {
-    Key::of(Table::Counter, TenantNumber::SYSTEM).u8(1)
-}
-
-fn parked_key(fact: ChangeId) -> Key {
-    Key::of(Table::Was, TenantNumber::SYSTEM).change(fact)
 }
 
 impl Domain for Orders {
@@ -146,10 +148,11 @@ impl Domain for Orders {
                 }
                 _ => None,
             },
-            Command::KeepCursor(cursor) => {
-                (cursor > self.cursor(view, COMPLETION)).then_some(Fact::CursorKept(cursor))
+            Command::Note(..) | Command::TakeUp(_) | Command::Discard(_) => {
+                let facts = kept::decide(view, command)?;
+                let outcome = Changed(!facts.is_empty());
+                return Ok(Decision { facts: facts.into_iter().map(Fact::Kept).collect(), outcome });
             }
-            Command::Park(fact) => (!is_parked(view, fact)).then_some(Fact::Parked(fact)),
         };
         let outcome = Changed(fact.is_some());
         Ok(Decision { facts: fact.into_iter().collect(), outcome })
@@ -169,8 +172,7 @@ impl Domain for Orders {
                 view.put(&order_key(at.tenant, order), &[3]);
                 view.delete(&due_key(until, at.tenant, order));
             }
-            Fact::CursorKept(cursor) => view.put(&cursor_key(), &place(cursor)),
-            Fact::Parked(fact) => view.put(&parked_key(fact), &[]),
+            Fact::Kept(ref noted) => kept::apply(view, noted),
         }
     }
 }
@@ -193,24 +195,6 @@ impl Timed for Orders {
             ControlFlow::Continue(())
         });
         found
-    }
-}
-
-impl Bookkeeping for Orders {
-    fn cursor(&self, view: &dyn Read, _: &str) -> ChangeId {
-        view.get(&cursor_key()).map_or(ChangeId::default(), |cursor| Parts(cursor).change())
-    }
-
-    fn keep_cursor(&self, _: &'static str, cursor: ChangeId) -> Command {
-        Command::KeepCursor(cursor)
-    }
-
-    fn park(&self, letter: DeadLetter) -> Command {
-        Command::Park(letter.fact)
-    }
-
-    fn is_bookkeeping(&self, kind: u16) -> bool {
-        matches!(kind, CURSOR_KEPT | PARKED)
     }
 }
 
@@ -238,7 +222,7 @@ where
 
     fn key(&self, fact: &Fact, _: At) -> Option<u128> {
         match fact {
-            Fact::Placed(order, None) => Some(u128::from(*order)),
+            Fact::Placed(order, None) => Some(key_of(*order)),
             _ => None,
         }
     }
@@ -253,21 +237,13 @@ where
     }
 }
 
-fn place(place: ChangeId) -> [u8; 12] {
-    let mut bytes = [0; 12];
-    bytes[..8].copy_from_slice(&place.seq.to_be_bytes());
-    bytes[8..].copy_from_slice(&place.ordinal.to_be_bytes());
-    bytes
-}
-
 impl Recorded for Fact {
     fn kind(&self) -> u16 {
         match self {
             Fact::Placed(..) => PLACED,
             Fact::Completed(_) => COMPLETED,
             Fact::Expired(..) => EXPIRED,
-            Fact::CursorKept(_) => CURSOR_KEPT,
-            Fact::Parked(_) => PARKED,
+            Fact::Kept(noted) => noted.kind(),
         }
     }
 
@@ -286,7 +262,7 @@ impl Recorded for Fact {
                 out.extend_from_slice(&order.to_be_bytes());
                 out.extend_from_slice(&until.to_ordered().to_be_bytes());
             }
-            Fact::CursorKept(at) | Fact::Parked(at) => out.extend_from_slice(&place(at)),
+            Fact::Kept(ref noted) => noted.encode(out),
         }
     }
 
@@ -296,9 +272,10 @@ impl Recorded for Fact {
             PLACED => Fact::Placed(parts.u64(), (!parts.0.is_empty()).then(|| parts.time())),
             COMPLETED => Fact::Completed(parts.u64()),
             EXPIRED => Fact::Expired(parts.u64(), parts.time()),
-            CURSOR_KEPT => Fact::CursorKept(parts.change()),
-            PARKED => Fact::Parked(parts.change()),
-            _ => return Err(Undecodable { what: format!("fact {kind}").into() }),
+            _ => {
+                let noted = Noted::decode(kind, &mut parts);
+                Fact::Kept(noted.ok_or_else(|| Undecodable { what: format!("fact {kind}").into() })?)
+            }
         })
     }
 }

@@ -3,8 +3,8 @@
 use maitred_core::{
     At, ChangeId, Context, Decision, Domain, Read, Rejection, TenantNumber, Timestamp, Write,
 };
-use maitred_engine::consumers::{Bookkeeping, DeadLetter};
-use maitred_engine::testing::{Changed, Command, Fact, Orders};
+use maitred_engine::consumers::{Bookkeeping, Hold, KeyStanding, Note, Standing};
+use maitred_engine::testing::{Changed, Command, Fact, Noted, Orders};
 use maitred_engine::timers::Timed;
 
 /// A way to break timers or consumers: the checkers must catch each of these.
@@ -21,12 +21,25 @@ pub enum Breach {
     CursorAhead,
     /// Timers of one tenant are never due.
     ForgetsTenant,
+    /// A runner whose consumer was claimed by another goes on writing.
+    NoFence,
+    /// Facts go past those of their key that are put aside.
+    Overtakes,
+    /// That a process ended while it tried a fact is forgotten: it is tried for ever.
+    ForgetsCrashes,
 }
 
 impl Breach {
     /// All that break something.
-    pub const ALL: [Breach; 4] =
-        [Breach::ExpiresEarly, Breach::CursorSkips, Breach::CursorAhead, Breach::ForgetsTenant];
+    pub const ALL: [Breach; 7] = [
+        Breach::ExpiresEarly,
+        Breach::CursorSkips,
+        Breach::CursorAhead,
+        Breach::ForgetsTenant,
+        Breach::NoFence,
+        Breach::Overtakes,
+        Breach::ForgetsCrashes,
+    ];
 }
 
 /// The shop's rules under a breach.
@@ -60,7 +73,22 @@ impl Domain for Rules {
         let Context { timestamp, tenant, actor, .. } = *cx;
         let timestamp = if matches!(command, Command::Expire(_)) { self.time(timestamp) } else { timestamp };
         let ids = maitred_core::Ids::new(timestamp, 0);
-        Orders.decide(view, command, &Context { timestamp, tenant, actor, ids })
+        let cx = Context { timestamp, tenant, actor, ids };
+        let Command::Note(hold, note @ Note::Cursor(_)) = command else {
+            return Orders.decide(view, command, &cx);
+        };
+        if self.0 != Breach::NoFence {
+            return Orders.decide(view, command, &cx);
+        }
+        let epoch = Orders.standing(view, hold.consumer).epoch;
+        let newest = Command::Note(Hold { epoch, ..*hold }, note.clone());
+        let mut decision = Orders.decide(view, &newest, &cx)?;
+        for fact in &mut decision.facts {
+            if let Fact::Kept(Noted::CursorKept(by, _)) = fact {
+                *by = hold.epoch;
+            }
+        }
+        Ok(decision)
     }
 
     fn apply(&self, view: &mut dyn Write, fact: &Fact, at: At) {
@@ -81,19 +109,35 @@ impl Timed for Rules {
 }
 
 impl Bookkeeping for Rules {
-    fn cursor(&self, view: &dyn Read, consumer: &str) -> ChangeId {
-        let cursor = Orders.cursor(view, consumer);
+    fn standing(&self, view: &dyn Read, consumer: &str) -> Standing {
+        let standing = Orders.standing(view, consumer);
         let skips = if self.0 == Breach::CursorSkips { 2 } else { 0 };
-        ChangeId { seq: cursor.seq + skips, ..cursor }
+        let cursor = ChangeId { seq: standing.cursor.seq + skips, ..standing.cursor };
+        Standing { cursor, ..standing }
     }
 
-    fn keep_cursor(&self, consumer: &'static str, cursor: ChangeId) -> Command {
-        let ahead = if self.0 == Breach::CursorAhead { 2 } else { 0 };
-        Orders.keep_cursor(consumer, ChangeId { seq: cursor.seq + ahead, ..cursor })
+    fn key_standing(&self, view: &dyn Read, consumer: &str, tenant: TenantNumber, key: u128) -> KeyStanding {
+        if self.0 == Breach::Overtakes {
+            return KeyStanding::Free;
+        }
+        Orders.key_standing(view, consumer, tenant, key)
     }
 
-    fn park(&self, letter: DeadLetter) -> Command {
-        Orders.park(letter)
+    fn taken_up(&self, view: &dyn Read, consumer: &str, limit: usize) -> Vec<ChangeId> {
+        Orders.taken_up(view, consumer, limit)
+    }
+
+    fn crashes(&self, view: &dyn Read, hold: Hold, fact: ChangeId) -> u32 {
+        if self.0 == Breach::ForgetsCrashes { 0 } else { Orders.crashes(view, hold, fact) }
+    }
+
+    fn note(&self, hold: Hold, note: Note) -> Command {
+        match note {
+            Note::Cursor(cursor) if self.0 == Breach::CursorAhead => {
+                Orders.note(hold, Note::Cursor(ChangeId { seq: cursor.seq + 2, ..cursor }))
+            }
+            note => Orders.note(hold, note),
+        }
     }
 
     fn is_bookkeeping(&self, kind: u16) -> bool {

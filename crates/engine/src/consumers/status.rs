@@ -1,6 +1,6 @@
 //! What a consumer does, for whoever measures it.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use maitred_core::{Seq, Timestamp};
@@ -17,10 +17,14 @@ pub struct Status {
     pub(super) done: AtomicU64,
     /// Facts that are done.
     pub(super) facts: AtomicU64,
+    /// Attempts, whatever became of them.
+    pub(super) attempts: AtomicU64,
     /// Attempts that failed.
     pub(super) failures: AtomicU64,
     /// Facts that were put aside.
     pub(super) parked: AtomicU64,
+    /// Another runner has claimed the consumer, and this one has stopped.
+    pub(super) superseded: AtomicBool,
     /// Facts that are known and not done.
     pub(super) unfinished: AtomicU64,
     /// When the oldest of them was decided, in microseconds.
@@ -36,8 +40,10 @@ impl Status {
             name,
             done: zero(),
             facts: zero(),
+            attempts: zero(),
             failures: zero(),
             parked: zero(),
+            superseded: AtomicBool::new(false),
             unfinished: zero(),
             oldest,
         }
@@ -51,6 +57,16 @@ impl Status {
     /// How many facts are done since the start; it only rises.
     pub fn facts(&self) -> u64 {
         self.facts.load(Relaxed)
+    }
+
+    /// How many attempts there were since the start; it only rises.
+    pub fn attempts(&self) -> u64 {
+        self.attempts.load(Relaxed)
+    }
+
+    /// Whether another runner has claimed the consumer since: this one has stopped for good.
+    pub fn is_superseded(&self) -> bool {
+        self.superseded.load(Relaxed)
     }
 
     /// How many attempts have failed since the start; it only rises.

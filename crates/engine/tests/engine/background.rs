@@ -6,13 +6,15 @@ use std::time::Duration;
 use maitred_core::{Actor, ChangeId, Seq, TenantNumber, Timestamp};
 use maitred_engine::background::{Background, Machine, Round};
 use maitred_engine::batch::{GENESIS, Sealed};
-use maitred_engine::consumers::{self, ATTEMPTS_MAX, Bookkeeping, Consumer, ConsumerRunner};
+use maitred_engine::consumers::{
+    self, ATTEMPTS_MAX, Bookkeeping, Consumer, ConsumerRunner, Hold, Note, WINDOW_MAX,
+};
 use maitred_engine::engine::{Parts, Threads};
 use maitred_engine::log::{Appended, Log, LogError, LogReader, Tail};
 use maitred_engine::queue::Reply;
 use maitred_engine::recovery::{NoSnapshots, Recovery};
 use maitred_engine::store::Store;
-use maitred_engine::testing::{COMPLETION, Command, Completion, Orders, Status, is_parked, status};
+use maitred_engine::testing::{COMPLETION, Command, Completion, Orders, Status, is_parked, letters, status};
 use maitred_engine::timers::{TimerRunner, UNDER_WAY_MAX};
 use maitred_engine::{Engine, Envelope, Unavailable, View};
 
@@ -184,11 +186,10 @@ fn a_consumer_goes_on_behind_its_cursor_after_a_restart() {
 #[test]
 fn what_cannot_be_done_is_put_aside_and_the_rest_goes_on() {
     let world = World::new();
-    for order in [7, 15, 31, 1] {
-        world.place(order, None); // refused, not consumed, a bug in the rules, and a good one
-    }
+    // Refused, not consumed, a bug in the rules, and a good one.
+    let places = [7, 15, 31, 1].map(|order| ChangeId { seq: world.place(order, None), ordinal: 0 });
     world.wait_until(|view| status(view, TENANT, 1) == Some(Status::Completed));
-    world.wait_until(|view| (1..=3).all(|seq| is_parked(view, ChangeId { seq, ordinal: 0 })));
+    world.wait_until(|view| places[..3].iter().all(|place| is_parked(view, *place)));
     let tries = |order| world.consumed.lock().unwrap().iter().filter(|given| **given == order).count();
     assert_eq!(
         [7, 15, 31, 1].map(tries),
@@ -198,7 +199,87 @@ fn what_cannot_be_done_is_put_aside_and_the_rest_goes_on() {
     world.wait_until(|_| completion.unfinished() == 0);
     let (facts, failures, parked) = (completion.facts(), completion.failures(), completion.parked());
     assert_eq!((facts, failures, parked), (4, 3 * u64::from(ATTEMPTS_MAX), 3));
-    assert!(completion.done() >= 4);
+    assert!(completion.done() >= places[3].seq);
+    assert_eq!(completion.attempts(), 3 * u64::from(ATTEMPTS_MAX) + 1);
+    world.stop();
+}
+
+#[test]
+fn what_follows_a_dead_letter_waits_behind_it_until_somebody_decides() {
+    let world = World::new();
+    let place = |order| ChangeId { seq: world.place(order, None), ordinal: 0 };
+    let poison = place(7);
+    let behind = [place(8)]; // of the same key
+    let other = place(9);
+    world.wait_until(|view| is_parked(view, poison) && is_parked(view, behind[0]));
+    world.wait_until(|view| status(view, TENANT, 9) == Some(Status::Completed));
+    assert_eq!(world.status(8), Some(Status::Placed(None)), "it has overtaken nothing");
+    world.wait_until(|view| Orders.cursor(view, COMPLETION) >= other);
+
+    let operate = |command| {
+        let (tenant, actor) = (TenantNumber::SYSTEM, Actor::ApiKey(1));
+        let envelope = Envelope { tenant, actor, idempotency: None, bytes: 64, command };
+        let answer = world.runtime.block_on(world.engine.submit(envelope)).expect("it is decided");
+        assert!(answer.result.is_ok());
+    };
+    let tries = |order| world.consumed.lock().unwrap().iter().filter(|given| **given == order).count();
+    operate(Command::TakeUp(behind[0])); // and what is before it
+    world.wait_until(|_| tries(7) == 2 * ATTEMPTS_MAX as usize);
+    world.wait_until(|view| letters(view).iter().all(|letter| !letter.taken_up));
+    assert!(is_parked(&world.engine.view(), behind[0]), "it goes back with what is before it");
+    assert_eq!(tries(8), 0);
+    operate(Command::Discard(poison));
+    operate(Command::TakeUp(behind[0]));
+    world.wait_until(|view| status(view, TENANT, 8) == Some(Status::Completed) && letters(view).is_empty());
+    world.stop();
+}
+
+#[test]
+fn a_tenant_with_more_failing_facts_than_the_window_holds_keeps_no_other_waiting() {
+    let world = World::new();
+    let poison = |number: u64| 8 * number + 7;
+    let count = WINDOW_MAX as u64 + 500;
+    let entered: Vec<_> = (0..count)
+        .map(|number| world.engine.enter(place(TENANT.0, poison(number), None)).expect("it is let in"))
+        .collect();
+    for pending in entered {
+        world.runtime.block_on(pending).expect("it is answered").expect("it is decided");
+    }
+    let last = world.runtime.block_on(world.engine.submit(place(2, 1, None))).expect("it is decided");
+    let good = ChangeId { seq: last.position.seq, ordinal: 0 };
+    let is_done = |view: &View| status(view, TenantNumber(2), 1) == Some(Status::Completed);
+    world.wait_until(is_done);
+    let put_aside = letters(&world.engine.view()).len() as u64;
+    assert!(put_aside < count / 2, "{put_aside} were put aside before another tenant had its turn");
+    assert!(Orders.cursor(&world.engine.view(), COMPLETION) < good, "what is not done is not passed");
+    world.stop();
+}
+
+#[test]
+fn a_runner_whose_consumer_another_one_has_claimed_stops_and_says_so() {
+    let world = World::new();
+    world.place(1, None);
+    world.wait_until(|view| status(view, TENANT, 1) == Some(Status::Completed));
+    let [first] = &world.engine.consumers()[..] else { panic!("there is one consumer") };
+    assert!(!first.is_superseded());
+    let epoch = Orders.standing(&world.engine.view(), COMPLETION).epoch;
+    assert_eq!(epoch, 1);
+    // Another node begins.
+    let hold = Hold { consumer: COMPLETION, epoch: epoch + 1 };
+    let command = Orders.note(hold, Note::Claim);
+    let envelope = Envelope {
+        tenant: TenantNumber::SYSTEM,
+        actor: Actor::System,
+        idempotency: None,
+        bytes: 64,
+        command,
+    };
+    let answer = world.runtime.block_on(world.engine.submit(envelope)).expect("it is decided");
+    assert!(answer.result.is_ok());
+    let cursor = Orders.cursor(&world.engine.view(), COMPLETION);
+    world.place(2, None);
+    world.wait_until(|_| first.is_superseded());
+    assert!(Orders.cursor(&world.engine.view(), COMPLETION) <= cursor, "it has kept nothing any more");
     world.stop();
 }
 
