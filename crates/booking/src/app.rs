@@ -17,6 +17,7 @@ use crate::admission::Directory;
 use crate::feed::Feeds;
 use crate::flash_sales::live::Streams;
 use crate::flash_sales::statistics::Statistics;
+use crate::jobs::JobFiles;
 use crate::readiness::Readiness;
 use crate::soundness::Soundness;
 use crate::tenants::{self, CreateTenant, DropIns};
@@ -45,6 +46,7 @@ struct Inner {
     readiness: Readiness,
     soundness: Soundness,
     rates: OnceLock<Limiter>,
+    job_files: JobFiles,
 }
 
 /// Whether callers must say who they are.
@@ -81,6 +83,7 @@ impl App {
             readiness: Readiness::default(),
             soundness,
             rates: OnceLock::new(),
+            job_files: JobFiles::default(),
         }))
     }
 
@@ -112,6 +115,11 @@ impl App {
     /// What the scrub of the log has found.
     pub fn soundness(&self) -> &Soundness {
         &self.0.soundness
+    }
+
+    /// The files that jobs have made.
+    pub fn job_files(&self) -> &JobFiles {
+        &self.0.job_files
     }
 
     /// The change feeds that are listened to.

@@ -23,6 +23,7 @@ use crate::app::{App, Scope};
 use crate::appointments::http::AppointmentBody;
 use crate::flash_sales::http::{OrderBody, ProductBody, SaleBody};
 use crate::flash_sales::{Order, Product, Sale, Versioned};
+use crate::jobs::http::{JobBody, ScheduleBody};
 use crate::parameters::{PositionHeader, TenantPath};
 use crate::record::{self, Change, Kind};
 use crate::salons::http::bodies::{
@@ -34,7 +35,7 @@ use crate::salons::http::waitlist::WaitlistBody;
 use crate::salons::plan::PlanState;
 use crate::tenants::http::keys::ApiKeyBody;
 use crate::tenants::http::tenants::TenantBody;
-use crate::{accounts, appointments, feed, salons, tenants};
+use crate::{accounts, appointments, feed, jobs, salons, tenants};
 
 /// A page is cut when its records have about this many bytes, so that no view is held for long.
 const PAGE_BYTES: usize = 256 * 1024;
@@ -50,7 +51,8 @@ pub struct ChangeBody {
     at: Time,
     /// The kind of record: `appointment`, `product`, `sale`, `order`, `user`, `salon_settings`, `employee`, `service`,
     /// `resource`, `customer`, `shift_plan` (its `record_id` is the employee's), `booking`, `booking_series`,
-    /// `waitlist_entry` or `legacy_booking`; in the server's feed `tenant` or `api_key`.
+    /// `waitlist_entry`, `legacy_booking`, `job` or `schedule`; in the server's feed `tenant`, `api_key`, `job` or
+    /// `schedule`.
     kind: &'static str,
     /// The record's `id`.
     record_id: Uuid,
@@ -94,6 +96,10 @@ pub enum ChangeData {
     WaitlistEntry(WaitlistBody),
     /// Of the kind `legacy_booking`.
     LegacyBooking(LegacyBookingBody),
+    /// Of the kind `job`.
+    Job(JobBody),
+    /// Of the kind `schedule`.
+    Schedule(ScheduleBody),
     /// Of the kind `tenant`.
     Tenant(TenantBody),
     /// Of the kind `api_key`.
@@ -175,6 +181,14 @@ fn data(view: &View, change: &Change<'_>) -> (Uuid, ChangeData) {
         Kind::LegacyBooking => {
             let found = Versioned::<salons::LegacyBooking>::read(&change.version);
             (found.is.id, ChangeData::LegacyBooking(found.into()))
+        }
+        Kind::Job => {
+            let found = Versioned::<jobs::Job>::read(&change.version);
+            (found.is.id, ChangeData::Job(JobBody::recorded(found)))
+        }
+        Kind::Schedule => {
+            let found = Versioned::<jobs::Schedule>::read(&change.version);
+            (found.is.id, ChangeData::Schedule(found.into()))
         }
         Kind::Tenant => {
             let found = tenants::view::read(&change.version);

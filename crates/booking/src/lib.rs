@@ -20,6 +20,7 @@ pub mod encoding;
 pub mod feed;
 pub mod flash_sales;
 pub mod imported;
+pub mod jobs;
 pub mod json;
 pub mod money;
 pub mod name;

@@ -60,6 +60,10 @@ pub enum Kind {
     Series = 28,
     /// A customer of a salon who waits for a time, by the id of the entry.
     WaitlistEntry = 29,
+    /// A job, by its id.
+    Job = 40,
+    /// A schedule, by its id.
+    Schedule = 41,
 }
 
 impl Kind {
@@ -83,6 +87,8 @@ impl Kind {
             Kind::LegacyBooking => "legacy_booking",
             Kind::Series => "booking_series",
             Kind::WaitlistEntry => "waitlist_entry",
+            Kind::Job => "job",
+            Kind::Schedule => "schedule",
         }
     }
 
@@ -105,6 +111,8 @@ impl Kind {
             27 => Kind::LegacyBooking,
             28 => Kind::Series,
             29 => Kind::WaitlistEntry,
+            40 => Kind::Job,
+            41 => Kind::Schedule,
             _ => panic!("a view of this build holds no records of kind {number}"),
         }
     }
@@ -182,6 +190,13 @@ pub enum Index {
     BookingBySeries = 27,
     /// Number → id, customer, from and to: the entries of the waitlist that are open, in order of entry.
     WaitlistOpen = 28,
+    /// Not before, number of the tenant, id → nothing: the jobs that wait for a worker, of all tenants. Kept in the
+    /// system tenant.
+    QueuedJob = 40,
+    /// Kind, id → nothing: the jobs and schedules that lists show.
+    JobRecord = 41,
+    /// 0 → how many jobs are open; 1, id → lease and progress of a running job; 2 → how many schedules there are.
+    JobState = 42,
 }
 
 impl Index {

@@ -146,6 +146,8 @@ domains! {
     5 Consumers(consumers) facts 500..=599;
     /// Requests that are many commands.
     9 Batches(batches) facts 900..=999;
+    /// Long work, and what queues it by itself.
+    10 Jobs(jobs) facts 1000..=1099;
 }
 
 #[cfg(test)]

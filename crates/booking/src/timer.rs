@@ -13,7 +13,7 @@ use maitred_core::key::Parts;
 use maitred_core::{Key, Read, Table, TenantNumber, Timestamp, Write};
 use uuid::Uuid;
 
-use crate::{Command, flash_sales, salons};
+use crate::{Command, flash_sales, jobs, salons};
 
 /// What is due. Part of the keys: a number is never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +27,10 @@ pub enum TimerKind {
     BookingHold = 20,
     /// The time that somebody waits for is over.
     WaitlistEnd = 21,
+    /// The lease of a job runs out, or a job that has ended leaves the lists.
+    Job = 30,
+    /// A schedule queues a job.
+    Schedule = 31,
 }
 
 /// When something is due that is not to be done yet: never.
@@ -59,6 +63,8 @@ impl Timer {
             2 => TimerKind::SaleEnd,
             20 => TimerKind::BookingHold,
             21 => TimerKind::WaitlistEnd,
+            30 => TimerKind::Job,
+            31 => TimerKind::Schedule,
             kind => panic!("a view of this build holds no timers of kind {kind}"),
         };
         Timer { due, kind, tenant: TenantNumber(parts.u32()), id: Uuid::from_u128(parts.u128()) }
@@ -71,6 +77,8 @@ impl Timer {
             TimerKind::SaleEnd => flash_sales::Command::SettleSale { sale: self.id }.into(),
             TimerKind::BookingHold => salons::Command::ExpireBooking { booking: self.id }.into(),
             TimerKind::WaitlistEnd => salons::Command::ExpireWaitlistEntry { entry: self.id }.into(),
+            TimerKind::Job => jobs::Command::Attend { job: self.id }.into(),
+            TimerKind::Schedule => jobs::Command::Fire { schedule: self.id }.into(),
         }
     }
 }

@@ -3,6 +3,8 @@
 //! A file of `tests/golden/` is `<kind>.<version>.<name>.hex`. It is written once, by this test with
 //! `MAITRED_GOLDEN=write` in the environment, and never changed: an encoding that differs needs a new version.
 
+#[path = "golden/jobs.rs"]
+mod job_samples;
 #[path = "golden/salons.rs"]
 mod salon_samples;
 
@@ -133,6 +135,8 @@ fn samples() -> Vec<(&'static str, Fact)> {
         ("cursor_kept", Fact::Consumers(consumers::Fact::CursorKept(cursor))),
         ("dead_letter_parked", Fact::Consumers(consumers::Fact::DeadLetterParked(letter))),
     ]);
+    samples.extend(job_samples::consumers().map(|(name, fact)| (name, Fact::Consumers(fact))));
+    samples.extend(job_samples::jobs().map(|(name, fact)| (name, Fact::Jobs(fact))));
     samples.extend(flash_sale_samples().map(|(name, fact)| (name, Fact::FlashSales(fact))));
     samples.extend(salon_samples::all().map(|(name, fact)| (name, Fact::Salons(fact))));
     samples.extend(account_samples().map(|(name, fact)| (name, Fact::Accounts(fact))));
@@ -324,6 +328,7 @@ const VIEWS: &[(&str, std::ops::RangeInclusive<u16>)] = &[
     ("view-flash-sales-imported", 430..=439),
     ("view-tries", 440..=449),
     ("view-consumers", 500..=599),
+    ("view-jobs", 1000..=1099),
 ];
 
 #[test]

@@ -10,6 +10,7 @@ use maitred_booking::accounts::Accounts;
 use maitred_booking::accounts::token::Secrets;
 use maitred_booking::app::{Access, App};
 use maitred_booking::background::all_consumers;
+use maitred_booking::jobs::JobFiles;
 use maitred_booking::soundness::Soundness;
 use maitred_core::{PartitionId, Timestamp};
 use maitred_engine::background::Background;
@@ -31,11 +32,14 @@ use maitred_storage::view_lmdb::LmdbOptions;
 use maitred_storage::view_memory::MemoryStore;
 
 use crate::config::{Storage, TokenSecrets};
+use crate::jobs::{Workers, all_kinds};
 use crate::scrubber::{Rate, SCRUB_PAUSE, Scrubber};
 use crate::snapshotter::Snapshotter;
 
 /// One machine has exactly this partition.
 pub const PARTITION: PartitionId = 0;
+/// The folder within the data folder where jobs put their files.
+const JOB_FILES: &str = "jobs";
 /// The exit status after the log broke: the data are safe, and a restart may help.
 pub const EXIT_BROKEN: i32 = 70;
 
@@ -52,6 +56,7 @@ pub struct Node {
     snapshotter: Snapshotter,
     scrubber: Scrubber,
     soundness: Soundness,
+    jobs: Workers,
     folder: DataFolder,
 }
 
@@ -166,7 +171,23 @@ impl Node {
         let soundness = Soundness::default();
         let snapshotter = Snapshotter::start(engine.clone(), snapshots, schedule, soundness.clone());
         let scrubber = Scrubber::start(folder.log_disk()?, rate, soundness.clone());
-        Ok(Node { engine, started, threads, background, keeper, snapshotter, scrubber, soundness, folder })
+        let files = JobFiles::default();
+        let path = folder.dir().join(JOB_FILES);
+        files.set(path.clone()).map_err(|source| OpenError::Io { path, source })?;
+        let kinds = all_kinds(&engine, &files, folder.log_disk()?, soundness.clone());
+        let jobs = Workers::start(&engine, &files, kinds);
+        Ok(Node {
+            engine,
+            started,
+            threads,
+            background,
+            keeper,
+            snapshotter,
+            scrubber,
+            soundness,
+            jobs,
+            folder,
+        })
     }
 
     /// The state of the handlers.
@@ -194,18 +215,22 @@ impl Node {
             None => self.folder.secret("token", random()?)?,
         };
         let accounts = Accounts::new(Secrets { current, previous: secrets.previous }, body_key);
-        Ok(App::new(
+        let app = App::new(
             self.engine.clone(),
             &cursor_key,
             accounts,
             access,
             default_tenant,
             self.soundness.clone(),
-        ))
+        );
+        let path = self.folder.dir().join(JOB_FILES);
+        app.job_files().set(path.clone()).map_err(|source| OpenError::Io { path, source })?;
+        Ok(app)
     }
 
     /// Answers what waits, flushes, and lets go of the folder.
     pub fn stop(self) {
+        self.jobs.stop();
         self.background.stop();
         self.scrubber.stop();
         self.threads.stop();

@@ -19,6 +19,7 @@ pub mod gate;
 pub mod health;
 pub mod imports;
 pub mod imports_http;
+pub mod jobs;
 pub mod metrics;
 pub mod open_files;
 pub mod openapi;

@@ -8,6 +8,8 @@
 //! Where the server demands keys this needs an admin's, also from this machine: behind a proxy every request comes
 //! from this machine. Prometheus sends it with `authorization: { credentials: mk_… }`.
 
+mod background;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::pin::Pin;
@@ -21,11 +23,7 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use maitred_booking::Booking;
 use maitred_booking::app::App;
-use maitred_booking::consumers::dead_letter_count;
-use maitred_engine::timers::Timed;
-use maitred_engine::{Engine, consumers};
 use maitred_web::Problem;
 use pin_project_lite::pin_project;
 use prometheus_client::collector::Collector;
@@ -355,65 +353,6 @@ impl Server {
         gauge(encoder, "scrub_completed_timestamp", help, seconds, completed)?;
         let damaged = soundness.damage().len() as i64;
         gauge(encoder, "scrub_damaged_segments", "Older segments that are not as written", None, damaged)
-    }
-}
-
-/// How something of a consumer is read, at this time.
-type OfConsumer = fn(&Engine<Booking>, &consumers::Status) -> f64;
-
-impl Server {
-    /// Timers and consumers.
-    fn encode_background(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let engine = self.app.engine();
-        let overdue = Booking
-            .next_due(&engine.view())
-            .map_or(0, |due| engine.now().as_micros().saturating_sub(due.as_micros()).max(0));
-        encoder
-            .encode_descriptor(
-                "timers_overdue",
-                "How long the oldest timer is overdue; what it stands for is treated as done anyway",
-                Some(&Unit::Seconds),
-                MetricType::Gauge,
-            )?
-            .encode_gauge(&(overdue as f64 / 1e6))?;
-        let gauges: [(&str, &str, Option<&Unit>, OfConsumer); 4] = [
-            ("consumer_behind", "Batches that the consumer is not done with", None, |engine, of| {
-                engine.position().seq.saturating_sub(of.done()) as f64
-            }),
-            (
-                "consumer_unfinished",
-                "Facts that the consumer knows of and is not done with",
-                None,
-                |_, of| of.unfinished() as f64,
-            ),
-            ("consumer_oldest", "Age of the oldest of these", Some(&Unit::Seconds), |engine, of| {
-                of.oldest_age(engine.now()).as_secs_f64()
-            }),
-            ("consumer_dead_letters", "Facts that were ever put aside", None, |engine, of| {
-                dead_letter_count(&engine.view(), of.name) as f64
-            }),
-        ];
-        for (name, help, unit, value) in gauges {
-            let mut family = encoder.encode_descriptor(name, help, unit, MetricType::Gauge)?;
-            for status in engine.consumers() {
-                let value = value(engine, &status);
-                family.encode_family(&[("consumer", status.name)])?.encode_gauge(&value)?;
-            }
-        }
-        let counters: [(&str, &str, OfConsumer); 2] = [
-            ("consumer_facts", "Facts that the consumer is done with", |_, of| of.facts() as f64),
-            ("consumer_failures", "Attempts at a fact that failed", |_, of| of.failures() as f64),
-        ];
-        for (name, help, value) in counters {
-            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-            for status in engine.consumers() {
-                let value = value(engine, &status);
-                family
-                    .encode_family(&[("consumer", status.name)])?
-                    .encode_counter(&value, None::<&NoExemplar>)?;
-            }
-        }
-        Ok(())
     }
 }
 

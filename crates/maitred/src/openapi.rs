@@ -30,7 +30,8 @@ use crate::examples;
         (name = "changes", description = "What happened to records, in pages and live"),
         (name = "tenants", description = "Businesses: every rule and limit lives inside one"),
         (name = "api keys", description = "Who may do what"),
-        (name = "operation", description = "Health and metrics"),
+        (name = "jobs", description = "Long work, and what queues it by itself"),
+        (name = "operation", description = "Health, metrics, and what follows the log"),
     ),
 )]
 pub struct Document;

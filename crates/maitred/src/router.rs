@@ -12,7 +12,9 @@ use maitred_booking::accounts::http as accounts;
 use maitred_booking::app::{Access, App, authorize, authorize_or_token, count};
 use maitred_booking::appointments::http as appointments;
 use maitred_booking::changes;
+use maitred_booking::consumers::http as consumers;
 use maitred_booking::flash_sales::http::{orders, products, reports, sales};
+use maitred_booking::jobs::http::{jobs, schedules, server as server_jobs};
 use maitred_booking::salons::http::{
     availability, booking, bookings, calendar, customers, employees, legacy_bookings, phone, plans,
     resources, series, services, settings, waitlist,
@@ -145,7 +147,29 @@ pub fn with_limits(app: &App, limits: &Limits) -> (Router, utoipa::openapi::Open
         .allow(Owner, routes!(keys::get, keys::revoke))
         .allow(Admin, routes!(keys::create_of_server, keys::list_of_server))
         .allow(Admin, routes!(keys::get_of_server, keys::revoke_of_server))
+        // Jobs and schedules: a tenant's, and the server's own.
+        .allow(Owner, routes!(jobs::create, jobs::list))
+        .allow(Owner, routes!(jobs::get))
+        .allow(Owner, routes!(jobs::cancel))
+        .allow(Owner, routes!(jobs::retry))
+        .allow(Owner, routes!(jobs::result))
+        .allow(Owner, routes!(schedules::create, schedules::list))
+        .allow(Owner, routes!(schedules::get, schedules::update, schedules::delete))
+        .allow(Admin, routes!(server_jobs::create_job, server_jobs::list_job))
+        .allow(Admin, routes!(server_jobs::get_job))
+        .allow(Admin, routes!(server_jobs::cancel_job))
+        .allow(Admin, routes!(server_jobs::retry_job))
+        .allow(Admin, routes!(server_jobs::create_schedule, server_jobs::list_schedule))
+        .allow(
+            Admin,
+            routes!(server_jobs::get_schedule, server_jobs::update_schedule, server_jobs::delete_schedule),
+        )
         // Operation.
+        .allow(Admin, routes!(consumers::list))
+        .allow(Admin, routes!(consumers::dead_letters))
+        .allow(Admin, routes!(consumers::redrive))
+        .allow(Admin, routes!(consumers::discard))
+        .allow(Admin, routes!(consumers::decisions))
         .allow(Public, drop_in::bookipi::health(routes!(health::health)))
         .allow(Public, routes!(health::live))
         .allow(Public, routes!(health::ready))

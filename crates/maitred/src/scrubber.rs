@@ -113,7 +113,7 @@ fn pass(disk: &RealDisk, bytes_per_second: u64, stopped: &Stopped, soundness: &S
 }
 
 /// `first_seq` is 0 where the segments' headers are what is damaged.
-fn report(first_seq: Seq, error: &LogError, soundness: &Soundness) {
+pub(crate) fn report(first_seq: Seq, error: &LogError, soundness: &Soundness) {
     let LogError::DataLoss(what) = error else {
         tracing::warn!(error = %error, "the log's older segments cannot be looked at; trying again later");
         return;

@@ -217,35 +217,35 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, salons::Fact)> {
     };
     use BookingStatus::{Cancelled, Completed, Confirmed, Expired, Held, NoShow};
     let taken_over = [
-        ("settings_imported", SettingsImported(imported(1, settings))),
-        ("service_imported", ServiceImported(imported(1, dye.clone()))),
-        ("service_imported_deleted", ServiceImported(imported(2, Service { deleted: true, ..dye.clone() }))),
-        ("employee_imported", EmployeeImported(imported(1, skilled.clone()))),
-        ("employee_imported_again", EmployeeImported(imported(2, ann.clone()))),
-        ("resource_imported", ResourceImported(imported(1, chair.clone()))),
+        ("settings_imported", SettingsImported(as_imported(1, settings))),
+        ("service_imported", ServiceImported(as_imported(1, dye.clone()))),
+        ("service_imported_deleted", ServiceImported(as_imported(2, Service { deleted: true, ..dye.clone() }))),
+        ("employee_imported", EmployeeImported(as_imported(1, skilled.clone()))),
+        ("employee_imported_again", EmployeeImported(as_imported(2, ann.clone()))),
+        ("resource_imported", ResourceImported(as_imported(1, chair.clone()))),
         (
             "resource_imported_deleted",
-            ResourceImported(imported(2, Resource { deleted: true, active: false, ..chair.clone() })),
+            ResourceImported(as_imported(2, Resource { deleted: true, active: false, ..chair.clone() })),
         ),
-        ("customer_imported", CustomerImported(imported(1, eve.clone()))),
+        ("customer_imported", CustomerImported(as_imported(1, eve.clone()))),
         (
             "customer_imported_again",
-            CustomerImported(imported(2, Customer { name: "Ida".into(), ..eve.clone() })),
+            CustomerImported(as_imported(2, Customer { name: "Ida".into(), ..eve.clone() })),
         ),
-        ("plan_imported", PlanImported(imported(1, plan.clone()))),
-        ("booking_imported", BookingImported(imported(1, long.clone()))),
-        ("booking_imported_held", BookingImported(imported(1, held(11, 2, Held)))),
+        ("plan_imported", PlanImported(as_imported(1, plan.clone()))),
+        ("booking_imported", BookingImported(as_imported(1, long.clone()))),
+        ("booking_imported_held", BookingImported(as_imported(1, held(11, 2, Held)))),
         (
             "booking_imported_held_once",
             BookingImported(Imported { latest: false, ..taken(1, held(12, 3, Held)) }),
         ),
-        ("booking_imported_expired", BookingImported(imported(2, held(12, 3, Expired)))),
+        ("booking_imported_expired", BookingImported(as_imported(2, held(12, 3, Expired)))),
         (
             "booking_imported_held_still",
             BookingImported(Imported { latest: false, ..taken(1, held(13, 4, Held)) }),
         ),
-        ("legacy_booking_imported", LegacyBookingImported(imported(1, legacy.clone()))),
-        ("legacy_booking_imported_again", LegacyBookingImported(imported(2, later.clone()))),
+        ("legacy_booking_imported", LegacyBookingImported(as_imported(1, legacy.clone()))),
+        ("legacy_booking_imported_again", LegacyBookingImported(as_imported(2, later.clone()))),
     ];
     [
         ("settings_changed", SettingsChanged(settings)),
@@ -303,7 +303,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, salons::Fact)> {
 }
 
 /// The newest version of a record on another server.
-fn imported<T>(version: u64, is: T) -> Imported<T> {
+fn as_imported<T>(version: u64, is: T) -> Imported<T> {
     Imported { version, updated_at: Timestamp::from_millis(1_600_000_000_003), latest: true, is }
 }
 

@@ -47,6 +47,11 @@ impl Export {
         Ok(Export { tenant, through, after: ChangeId::default(), lines: 0, next: Next::Tenant })
     }
 
+    /// The batch of the last line that was written, and the batch after which the tenant is exported.
+    pub fn progress(&self) -> (Seq, Seq) {
+        (self.after.seq, self.through)
+    }
+
     /// Appends the next lines to `out`, until it has at least `bytes` more or there are none. Returns whether
     /// there may be more. Any view will do that is not older than the first.
     pub fn fill(&mut self, view: &dyn Read, out: &mut Vec<u8>, bytes: usize) -> bool {
@@ -109,6 +114,8 @@ fn write_version(view: &dyn Read, change: &Change<'_>, through: Seq, out: &mut V
         Kind::LegacyBooking => line::write_record::<LegacyBooking>(out, Versioned::read(version), latest()),
         // The visits of a series stand for themselves, and whoever waits enters anew.
         Kind::Series | Kind::WaitlistEntry => return false,
+        // What was to be done here is not to be done elsewhere.
+        Kind::Job | Kind::Schedule => return false,
     }
     true
 }

@@ -4,6 +4,7 @@
 //! durability, since the system keeps what the process wrote: that is the simulation's part.
 
 mod flash_sales;
+mod jobs;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -123,6 +123,12 @@ impl Server {
         self.runtime.block_on(self.app.submit(who, idempotency, 256, command)).expect("it is accepted");
     }
 
+    /// The same for a command of the server's own tenant, by the server itself.
+    pub(crate) fn submit_to_server(&self, command: impl Into<maitred_booking::Command>) {
+        let who = (TenantNumber::SYSTEM, Actor::System);
+        self.runtime.block_on(self.app.submit(who, None, 256, command)).expect("it is accepted");
+    }
+
     /// The number of a tenant.
     pub(crate) fn number(&self, slug: &str) -> TenantNumber {
         self.app.tenant(slug).expect("the tenant is there").number
