@@ -67,23 +67,21 @@ impl Field {
 
     fn parse(text: &str, what: &str, (min, max): (u32, u32), names: &[&str]) -> Result<Self, NotCron> {
         let wrong = || NotCron(format!("\"{}\" is no {what}", text.escape_debug()));
-        let number = |text: &str| {
-            let named = names.iter().position(|name| name.eq_ignore_ascii_case(text));
-            let first = if names.len() == 12 { 1 } else { 0 };
-            match named {
-                Some(place) => Some(place as u32 + first),
-                None if text.len() <= 2 && text.bytes().all(|byte| byte.is_ascii_digit()) => {
-                    text.parse().ok()
-                }
-                None => None,
-            }
+        let digits = |text: &str| {
+            let are_digits = text.len() <= 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+            are_digits.then(|| text.parse::<u32>().ok()).flatten()
+        };
+        // Months count from 1, and weekdays from 0.
+        let number = |text: &str| match names.iter().position(|name| name.eq_ignore_ascii_case(text)) {
+            Some(place) => Some(place as u32 + u32::from(names.len() == MONTHS.len())),
+            None => digits(text),
         };
         let (mut bits, mut any) = (0, false);
         for part in text.split(',') {
             let (range, step) = match part.split_once('/') {
                 None => (part, None),
                 Some((range, step)) => {
-                    let step = number(step).filter(|step| (1..=max).contains(step) && names_none(step, part));
+                    let step = digits(step).filter(|step| (1..=max).contains(step));
                     (range, Some(step.ok_or_else(wrong)?))
                 }
             };
@@ -108,11 +106,6 @@ impl Field {
         }
         Ok(Field { bits, any })
     }
-}
-
-/// A step is a number and no name.
-fn names_none(_: &u32, part: &str) -> bool {
-    part.rsplit('/').next().is_some_and(|step| step.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 impl Cron {

@@ -71,7 +71,11 @@ fn a_job_is_taken_up_again_after_kill_9() {
     server = Server::start(&dir);
     let left = ask(&server, "GET", &path, &Value::Null);
     if killed.elapsed() < LEASE {
-        assert_eq!((&left["state"], &left["attempts"]), (&json!("running"), &json!(1)), "its lease still runs");
+        assert_eq!(
+            (&left["state"], &left["attempts"]),
+            (&json!("running"), &json!(1)),
+            "its lease still runs"
+        );
     }
     let since = Instant::now();
     let done = loop {
