@@ -17,7 +17,8 @@
 //! - A job that is asked to be cancelled is never taken up again by itself.
 //! - Progress only rises within a start, and is no version of the record: it is kept beside it, at most once a second.
 //! - A schedule that is due queues one job, however many of its instants have passed meanwhile, and none while the job
-//!   before it is open. Its next instant stands in the view, so that a restart neither loses nor repeats one.
+//!   before it is open. Its next instant stands in the view, so that a restart neither loses nor repeats one. Where the
+//!   tenant was closed meanwhile it queues nothing any more.
 //! - A job that has ended leaves the lists after [`HISTORY_KEPT`]. By its id it is found for ever.
 //!
 //! Refusals, in the order in which they are looked for ([`rules`]):

@@ -1,5 +1,6 @@
 //! Every answer that commands on jobs and schedules are given.
 
+mod closed;
 mod model;
 
 use maitred_core::{ChangeId, Seq, TenantNumber, Timestamp};

@@ -1,6 +1,6 @@
 //! What queues jobs by itself.
 
-use maitred_core::{Class, Context, Decision, Read, Rejection, TenantNumber};
+use maitred_core::{Class, Context, Decision, Read, Rejection, Seq, TenantNumber};
 use uuid::Uuid;
 
 use super::jobs::enqueue;
@@ -9,6 +9,7 @@ use crate::flash_sales::Versioned;
 use crate::jobs::command::{NewJob, ScheduleDetails, SchedulePatch, validate_schedule};
 use crate::jobs::fact::{Fact, Job, Schedule};
 use crate::jobs::{SCHEDULES_MAX, cron, view};
+use crate::tenants;
 use crate::violation::refuse_any;
 
 pub(super) fn create(view: &dyn Read, details: &ScheduleDetails, cx: &Context) -> Decided {
@@ -95,6 +96,11 @@ pub(super) fn fire(view: &dyn Read, id: Uuid, cx: &Context) -> Decided {
     else {
         return attended(vec![]);
     };
+    let tenant = tenants::view::profile_as_of(view, cx.tenant, Seq::MAX);
+    if tenant.is_some_and(|tenant| tenant.closed) {
+        // Nobody is there any more who could end it.
+        return attended(vec![Fact::ScheduleFired(Schedule { active: false, next: None, ..is })]);
+    }
     let before = is.last_job.and_then(|job| view::job(view, cx.tenant, job, None));
     let busy = before.is_some_and(|job| job.is.state.is_open());
     let new = NewJob { kind: is.kind.clone(), input: is.input.clone() };
