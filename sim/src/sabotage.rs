@@ -7,7 +7,7 @@ use maitred_core::view::{Entry, Visit};
 use maitred_core::{
     At, ChangeId, Context, Decision, Domain, Read, Rejection, Table, TenantNumber, Timestamp, Write,
 };
-use maitred_engine::consumers::{Bookkeeping, Consumer, DeadLetter};
+use maitred_engine::consumers::{Bookkeeping, Consumer, Hold, KeyStanding, Note, Standing};
 use maitred_engine::timers::Timed;
 
 /// A way to break the engine.
@@ -169,17 +169,30 @@ impl Timed for Rules {
 }
 
 impl Bookkeeping for Rules {
-    fn cursor(&self, view: &dyn Read, consumer: &str) -> ChangeId {
-        Booking.cursor(view, consumer)
+    fn standing(&self, view: &dyn Read, consumer: &str) -> Standing {
+        Booking.standing(view, consumer)
     }
 
-    fn keep_cursor(&self, consumer: &'static str, cursor: ChangeId) -> Command {
-        let ahead = if self.0 == Sabotage::CursorAhead { AHEAD } else { 0 };
-        Booking.keep_cursor(consumer, ChangeId { seq: cursor.seq + ahead, ..cursor })
+    fn key_standing(&self, view: &dyn Read, consumer: &str, tenant: TenantNumber, key: u128) -> KeyStanding {
+        Booking.key_standing(view, consumer, tenant, key)
     }
 
-    fn park(&self, letter: DeadLetter) -> Command {
-        Booking.park(letter)
+    fn taken_up(&self, view: &dyn Read, consumer: &str, limit: usize) -> Vec<ChangeId> {
+        Booking.taken_up(view, consumer, limit)
+    }
+
+    fn crashes(&self, view: &dyn Read, hold: Hold, fact: ChangeId) -> u32 {
+        Booking.crashes(view, hold, fact)
+    }
+
+    fn note(&self, hold: Hold, note: Note) -> Command {
+        let note = match note {
+            Note::Cursor(cursor) if self.0 == Sabotage::CursorAhead => {
+                Note::Cursor(ChangeId { seq: cursor.seq + AHEAD, ..cursor })
+            }
+            note => note,
+        };
+        Booking.note(hold, note)
     }
 
     fn is_bookkeeping(&self, kind: u16) -> bool {

@@ -219,7 +219,10 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, salons::Fact)> {
     let taken_over = [
         ("settings_imported", SettingsImported(as_imported(1, settings))),
         ("service_imported", ServiceImported(as_imported(1, dye.clone()))),
-        ("service_imported_deleted", ServiceImported(as_imported(2, Service { deleted: true, ..dye.clone() }))),
+        (
+            "service_imported_deleted",
+            ServiceImported(as_imported(2, Service { deleted: true, ..dye.clone() })),
+        ),
         ("employee_imported", EmployeeImported(as_imported(1, skilled.clone()))),
         ("employee_imported_again", EmployeeImported(as_imported(2, ann.clone()))),
         ("resource_imported", ResourceImported(as_imported(1, chair.clone()))),
@@ -237,12 +240,12 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, salons::Fact)> {
         ("booking_imported_held", BookingImported(as_imported(1, held(11, 2, Held)))),
         (
             "booking_imported_held_once",
-            BookingImported(Imported { latest: false, ..taken(1, held(12, 3, Held)) }),
+            BookingImported(Imported { latest: false, ..as_imported(1, held(12, 3, Held)) }),
         ),
         ("booking_imported_expired", BookingImported(as_imported(2, held(12, 3, Expired)))),
         (
             "booking_imported_held_still",
-            BookingImported(Imported { latest: false, ..taken(1, held(13, 4, Held)) }),
+            BookingImported(Imported { latest: false, ..as_imported(1, held(13, 4, Held)) }),
         ),
         ("legacy_booking_imported", LegacyBookingImported(as_imported(1, legacy.clone()))),
         ("legacy_booking_imported_again", LegacyBookingImported(as_imported(2, later.clone()))),
