@@ -5,16 +5,20 @@
 //!   Customer | LegacyBooking ──▶ Writer (json, csv, sql, avro) ──▶ bytes
 //! ```
 //!
+//! Beside them stands [`outgoing`]: how a server that somebody named is spoken to.
+//!
 //! Invariants:
-//! - Nothing here does I/O, reads a clock or knows the product: what a record means is said elsewhere.
+//! - Nothing here knows the product: what a record means is said elsewhere. Nothing but [`outgoing`] does I/O or reads
+//!   a clock.
 //! - Memory is bounded by [`RECORD_BYTES_MAX`] and a piece of the input (for Avro, by a block), whatever is read.
 //! - No input makes a reader panic, and how the input is cut into pieces changes nothing.
 //! - A broken record costs itself: it is named with its place, and reading goes on behind it.
 //!
-//! Next: [`salon`] for the records, [`Reader`] for reading, [`Writer`] for writing.
+//! Next: [`salon`] for the records, [`Reader`] for reading, [`Writer`] for writing, [`outgoing`] for requests.
 
 mod avro;
 mod fields;
+pub mod outgoing;
 mod read;
 pub mod salon;
 mod write;

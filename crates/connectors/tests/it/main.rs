@@ -3,5 +3,6 @@
 mod avro;
 mod broken;
 mod generated;
+mod outgoing;
 mod shapes;
 mod support;
