@@ -21,6 +21,7 @@ use crate::jobs::JobFiles;
 use crate::readiness::Readiness;
 use crate::soundness::Soundness;
 use crate::tenants::{self, CreateTenant, DropIns};
+use crate::webhooks::Webhooks;
 use crate::{Booking, Command, Outcome};
 
 pub use crate::admission::{Scope, authorize, authorize_or_token, count, tenant_not_found};
@@ -47,6 +48,7 @@ struct Inner {
     soundness: Soundness,
     rates: OnceLock<Limiter>,
     job_files: JobFiles,
+    webhooks: Webhooks,
 }
 
 /// Whether callers must say who they are.
@@ -84,6 +86,7 @@ impl App {
             soundness,
             rates: OnceLock::new(),
             job_files: JobFiles::default(),
+            webhooks: Webhooks::default(),
         }))
     }
 
@@ -125,6 +128,11 @@ impl App {
     /// The change feeds that are listened to.
     pub fn feeds(&self) -> &Feeds {
         &self.0.feeds
+    }
+
+    /// What webhooks need besides the view.
+    pub fn webhooks(&self) -> &Webhooks {
+        &self.0.webhooks
     }
 
     /// What accounts need besides the view.

@@ -35,6 +35,8 @@ use crate::salons::http::waitlist::WaitlistBody;
 use crate::salons::plan::PlanState;
 use crate::tenants::http::keys::ApiKeyBody;
 use crate::tenants::http::tenants::TenantBody;
+use crate::webhooks::Endpoint;
+use crate::webhooks::http::WebhookBody;
 use crate::{accounts, appointments, feed, jobs, salons, tenants};
 
 /// A page is cut when its records have about this many bytes, so that no view is held for long.
@@ -51,8 +53,8 @@ pub struct ChangeBody {
     at: Time,
     /// The kind of record: `appointment`, `product`, `sale`, `order`, `user`, `salon_settings`, `employee`, `service`,
     /// `resource`, `customer`, `shift_plan` (its `record_id` is the employee's), `booking`, `booking_series`,
-    /// `waitlist_entry`, `legacy_booking`, `job` or `schedule`; in the server's feed `tenant`, `api_key`, `job` or
-    /// `schedule`.
+    /// `waitlist_entry`, `legacy_booking`, `webhook`, `job` or `schedule`; in the server's feed `tenant`, `api_key`,
+    /// `job` or `schedule`.
     kind: &'static str,
     /// The record's `id`.
     record_id: Uuid,
@@ -100,6 +102,8 @@ pub enum ChangeData {
     Job(JobBody),
     /// Of the kind `schedule`.
     Schedule(ScheduleBody),
+    /// Of the kind `webhook`.
+    Webhook(WebhookBody),
     /// Of the kind `tenant`.
     Tenant(TenantBody),
     /// Of the kind `api_key`.
@@ -189,6 +193,9 @@ fn data(view: &View, change: &Change<'_>) -> (Uuid, ChangeData) {
         Kind::Schedule => {
             let found = Versioned::<jobs::Schedule>::read(&change.version);
             (found.is.id, ChangeData::Schedule(found.into()))
+        Kind::Webhook => {
+            let found = Versioned::<Endpoint>::read(&change.version);
+            (found.is.id, ChangeData::Webhook(found.into()))
         }
         Kind::Tenant => {
             let found = tenants::view::read(&change.version);

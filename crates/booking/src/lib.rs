@@ -37,5 +37,6 @@ pub mod tenants;
 pub mod testing;
 pub mod timer;
 pub mod violation;
+pub mod webhooks;
 
 pub use registry::{Booking, Command, Fact, Outcome};

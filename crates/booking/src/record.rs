@@ -64,6 +64,8 @@ pub enum Kind {
     Job = 40,
     /// A schedule, by its id.
     Schedule = 41,
+    /// A webhook, by its id.
+    Webhook = 32,
 }
 
 impl Kind {
@@ -89,7 +91,29 @@ impl Kind {
             Kind::WaitlistEntry => "waitlist_entry",
             Kind::Job => "job",
             Kind::Schedule => "schedule",
+            Kind::Webhook => "webhook",
         }
+    }
+
+    /// The kinds that tenants' change feeds tell of.
+    pub fn in_feeds() -> impl Iterator<Item = Self> {
+        const IN_FEEDS: [Kind; 14] = [
+            Kind::Appointment,
+            Kind::User,
+            Kind::Product,
+            Kind::Sale,
+            Kind::Order,
+            Kind::SalonSettings,
+            Kind::Employee,
+            Kind::Service,
+            Kind::Resource,
+            Kind::Customer,
+            Kind::ShiftPlan,
+            Kind::Booking,
+            Kind::LegacyBooking,
+            Kind::Webhook,
+        ];
+        IN_FEEDS.into_iter()
     }
 
     pub(crate) fn from_number(number: u8) -> Self {
@@ -113,6 +137,7 @@ impl Kind {
             29 => Kind::WaitlistEntry,
             40 => Kind::Job,
             41 => Kind::Schedule,
+            32 => Kind::Webhook,
             _ => panic!("a view of this build holds no records of kind {number}"),
         }
     }
@@ -133,6 +158,10 @@ pub enum ChangeType {
 }
 
 impl ChangeType {
+    /// Every type.
+    pub const ALL: [ChangeType; 4] =
+        [ChangeType::Created, ChangeType::Updated, ChangeType::Cancelled, ChangeType::Deleted];
+
     /// The change's name in the API.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -197,6 +226,13 @@ pub enum Index {
     JobRecord = 41,
     /// 0 → how many jobs are open; 1, id → lease and progress of a running job; 2 → how many schedules there are.
     JobState = 42,
+    /// Number of the tenant, id → how far a webhook is. Kept in the system tenant, though facts of tenants write it: one
+    /// dispatcher serves them all.
+    WebhookState = 32,
+    /// Webhook, kind, id → what could not be delivered of a record so far.
+    WebhookLane = 33,
+    /// Webhook, change → a change that was never delivered.
+    WebhookDead = 34,
 }
 
 impl Index {
@@ -433,3 +469,85 @@ fn next(change: ChangeId) -> ChangeId {
 
 #[cfg(test)]
 mod tests;
+mod tests {
+    use super::*;
+    use crate::testing::MemoryView;
+
+    const RECORD: RecordId = RecordId { tenant: TenantNumber(3), kind: Kind::Appointment, id: 77 };
+
+    /// Record 77 written in batches 2, 2, 5 and 9, with another record's version in between.
+    fn four_versions() -> MemoryView {
+        let mut view = MemoryView::default();
+        let mut put = |record, seq, ordinal, body: &str| {
+            let timestamp = Timestamp::from_millis(seq as i64 * 1_000);
+            let at = At { tenant: RECORD.tenant, seq, ordinal, timestamp };
+            put_version(&mut view, record, ChangeType::Updated, at, &body)
+                .map(|superseded| superseded.version().decode::<&str>().to_owned())
+        };
+        assert_eq!(put(RECORD, 2, 0, "one"), None);
+        assert_eq!(put(RECORD, 2, 3, "two"), Some("one".into()));
+        assert_eq!(put(RecordId { id: 78, ..RECORD }, 3, 0, "other"), None);
+        assert_eq!(put(RECORD, 5, 0, "three"), Some("two".into()));
+        assert_eq!(put(RECORD, 9, 1, "four"), Some("three".into()));
+        view
+    }
+
+    fn seen(view: &MemoryView, after: Option<ChangeId>, as_of: Option<Seq>, max: usize) -> Vec<String> {
+        let mut seen = Vec::new();
+        versions(view, RECORD, after, as_of, &mut |version| {
+            assert_eq!(version.at, Timestamp::from_millis(version.change.seq as i64 * 1_000));
+            seen.push(format!("{} {}", version.version, version.decode::<&str>()));
+            if seen.len() == max { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        seen
+    }
+
+    #[test]
+    fn every_kind_but_those_of_the_server_is_in_feeds() {
+        let known = (0..=u8::MAX).filter_map(|n| std::panic::catch_unwind(|| Kind::from_number(n)).ok());
+        let known: Vec<_> = known.filter(|kind| !matches!(kind, Kind::Tenant | Kind::ApiKey)).collect();
+        assert_eq!(known, Kind::in_feeds().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_past_is_found_by_the_last_batch_it_knew() {
+        let view = four_versions();
+        let body = |seq| as_of(&view, RECORD, seq).map(|version| version.decode::<&str>());
+        let past = [0, 1, 2, 4, 5, 8, 9, Seq::MAX].map(|seq| body(Some(seq)));
+        let (two, three, four) = (Some("two"), Some("three"), Some("four"));
+        assert_eq!(past, [None, None, two, two, three, three, four, four]);
+        assert_eq!(body(None), four);
+        assert_eq!(as_of(&view, RecordId { id: 79, ..RECORD }, None), None);
+    }
+
+    #[test]
+    fn versions_come_oldest_first_and_resume_behind_the_last_one() {
+        let view = four_versions();
+        assert_eq!(seen(&view, None, None, 9), ["1 one", "2 two", "3 three", "4 four"]);
+        assert_eq!(seen(&view, None, None, 2), ["1 one", "2 two"]);
+        assert_eq!(seen(&view, Some(ChangeId { seq: 2, ordinal: 3 }), None, 9), ["3 three", "4 four"]);
+        assert_eq!(seen(&view, Some(ChangeId { seq: 2, ordinal: Ordinal::MAX }), None, 1), ["3 three"]);
+        assert_eq!(seen(&view, Some(ChangeId { seq: 9, ordinal: 1 }), None, 9), [""; 0]);
+        assert_eq!(seen(&view, None, Some(5), 9), ["1 one", "2 two", "3 three"]);
+        assert_eq!(seen(&view, Some(ChangeId { seq: 2, ordinal: 0 }), Some(2), 9), ["2 two"]);
+    }
+
+    #[test]
+    fn changes_come_in_the_order_of_the_log_with_the_body_of_their_time() {
+        let view = four_versions();
+        let since = |after| {
+            let mut seen = Vec::new();
+            changes(&view, RECORD.tenant, after, &mut |change| {
+                let Change { record, version, .. } = change;
+                seen.push(format!("{} v{} {}", record.id, version.version, version.decode::<&str>()));
+                ControlFlow::Continue(())
+            });
+            seen
+        };
+        let all = ["77 v1 one", "77 v2 two", "78 v1 other", "77 v3 three", "77 v4 four"];
+        assert_eq!(since(ChangeId::default()), all);
+        assert_eq!(since(ChangeId { seq: 2, ordinal: 0 }), all[1..]);
+        assert_eq!(since(ChangeId { seq: 2, ordinal: Ordinal::MAX }), all[2..]);
+        assert_eq!(since(ChangeId { seq: 9, ordinal: 1 }), [""; 0]);
+    }
+}

@@ -144,6 +144,8 @@ domains! {
     4 FlashSales(flash_sales) facts 400..=499;
     /// How far the consumers are, and what they could not deal with.
     5 Consumers(consumers) facts 500..=599;
+    /// What is sent of a tenant's changes, and where to.
+    7 Webhooks(webhooks) facts 700..=799;
     /// Requests that are many commands.
     9 Batches(batches) facts 900..=999;
     /// Long work, and what queues it by itself.

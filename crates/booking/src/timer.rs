@@ -13,7 +13,7 @@ use maitred_core::key::Parts;
 use maitred_core::{Key, Read, Table, TenantNumber, Timestamp, Write};
 use uuid::Uuid;
 
-use crate::{Command, flash_sales, jobs, salons};
+use crate::{Command, flash_sales, jobs, salons, webhooks};
 
 /// What is due. Part of the keys: a number is never used again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub enum TimerKind {
     Job = 30,
     /// A schedule queues a job.
     Schedule = 31,
+    /// The secret before a webhook's last rotation signs no more.
+    WebhookSecretEnd = 25,
 }
 
 /// When something is due that is not to be done yet: never.
@@ -65,6 +67,7 @@ impl Timer {
             21 => TimerKind::WaitlistEnd,
             30 => TimerKind::Job,
             31 => TimerKind::Schedule,
+            25 => TimerKind::WebhookSecretEnd,
             kind => panic!("a view of this build holds no timers of kind {kind}"),
         };
         Timer { due, kind, tenant: TenantNumber(parts.u32()), id: Uuid::from_u128(parts.u128()) }
@@ -79,6 +82,7 @@ impl Timer {
             TimerKind::WaitlistEnd => salons::Command::ExpireWaitlistEntry { entry: self.id }.into(),
             TimerKind::Job => jobs::Command::Attend { job: self.id }.into(),
             TimerKind::Schedule => jobs::Command::Fire { schedule: self.id }.into(),
+            TimerKind::WebhookSecretEnd => webhooks::Command::DropPrevious { endpoint: self.id }.into(),
         }
     }
 }

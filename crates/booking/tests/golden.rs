@@ -7,6 +7,8 @@
 mod job_samples;
 #[path = "golden/salons.rs"]
 mod salon_samples;
+#[path = "golden/webhooks.rs"]
+mod webhook_samples;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -139,6 +141,7 @@ fn samples() -> Vec<(&'static str, Fact)> {
     samples.extend(job_samples::jobs().map(|(name, fact)| (name, Fact::Jobs(fact))));
     samples.extend(flash_sale_samples().map(|(name, fact)| (name, Fact::FlashSales(fact))));
     samples.extend(salon_samples::all().map(|(name, fact)| (name, Fact::Salons(fact))));
+    samples.extend(webhook_samples::all().map(|(name, fact)| (name, Fact::Webhooks(fact))));
     samples.extend(account_samples().map(|(name, fact)| (name, Fact::Accounts(fact))));
     samples
 }

@@ -12,6 +12,8 @@ use maitred_booking::app::{Access, App};
 use maitred_booking::background::all_consumers;
 use maitred_booking::jobs::JobFiles;
 use maitred_booking::soundness::Soundness;
+use maitred_booking::webhooks::secret::Sealer;
+use maitred_connectors::outgoing::Client;
 use maitred_core::{PartitionId, Timestamp};
 use maitred_engine::background::Background;
 use maitred_engine::batch::GENESIS;
@@ -35,6 +37,7 @@ use crate::config::{Storage, TokenSecrets};
 use crate::jobs::{Workers, all_kinds};
 use crate::scrubber::{Rate, SCRUB_PAUSE, Scrubber};
 use crate::snapshotter::Snapshotter;
+use crate::webhooks::{HttpCourier, Workers};
 
 /// One machine has exactly this partition.
 pub const PARTITION: PartitionId = 0;
@@ -226,6 +229,16 @@ impl Node {
         let path = self.folder.dir().join(JOB_FILES);
         app.job_files().set(path.clone()).map_err(|source| OpenError::Io { path, source })?;
         Ok(app)
+    }
+
+    /// Starts the workers behind webhooks, who send by `client`. They are to be stopped before the node.
+    ///
+    /// # Errors
+    /// As [`Node::app`].
+    pub fn employ(&self, app: &App, client: Client) -> Result<Workers, StartError> {
+        let sealer = Sealer::new(&self.folder.secret("webhook", random()?)?);
+        app.webhooks().employ(sealer, Box::new(HttpCourier(client)));
+        Ok(Workers::start(app.clone(), random().map(u64::from_le_bytes)?))
     }
 
     /// Answers what waits, flushes, and lets go of the folder.

@@ -31,4 +31,5 @@ pub mod snapshotter;
 pub mod transfer;
 pub mod transfer_http;
 pub mod upload;
+pub mod webhooks;
 mod welcome;

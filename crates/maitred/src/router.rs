@@ -20,6 +20,7 @@ use maitred_booking::salons::http::{
     resources, series, services, settings, waitlist,
 };
 use maitred_booking::tenants::http::{keys, tenants};
+use maitred_booking::webhooks::http::{deliveries, endpoints as webhooks};
 use maitred_web::limits::{BodyBytesMax, TimeoutLayer};
 use maitred_web::loopback::loopback_only;
 use maitred_web::rate::Standing;
@@ -135,6 +136,14 @@ pub fn with_limits(app: &App, limits: &Limits) -> (Router, utoipa::openapi::Open
         // What happened, in pages and live.
         .allow(Integration, routes!(changes::list))
         .allow(Admin, routes!(changes::list_of_server))
+        // Webhooks: what happened, sent to servers of the tenant.
+        .allow(Owner, routes!(webhooks::create, webhooks::list))
+        .allow(Owner, routes!(webhooks::get, webhooks::update, webhooks::delete))
+        .allow(Owner, routes!(webhooks::rotate_secret))
+        .allow(Owner, routes!(deliveries::list))
+        .allow(Owner, routes!(deliveries::retry))
+        .allow(Owner, routes!(deliveries::replay))
+        .allow(Owner, routes!(deliveries::test))
         // Tenants.
         .allow(Admin, routes!(tenants::create, tenants::list))
         .allow(Owner, routes!(tenants::get, tenants::update))

@@ -136,6 +136,12 @@ impl Client {
             exchange(stream, request, answer_by).await?
         };
         let (head, body) = answer.into_parts();
+        // hyper looks at the size of a head only where it has not come whole.
+        if head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>()
+            > HEAD_BYTES_MAX
+        {
+            return Err(too_large_head());
+        }
         let body = Body::new(body, connection, bounds, ends);
         Ok(Response { status: head.status, headers: head.headers, body })
     }
@@ -222,13 +228,17 @@ fn written(request: Request<'_>) -> Result<hyper::Request<Full<Bytes>>, Failure>
 /// What hyper says, as far as it is about sizes.
 pub(super) fn broken(error: &hyper::Error) -> Failure {
     if error.is_parse_too_large() {
-        return Failure::TooLarge("the head of the answer", HEAD_BYTES_MAX as u64);
+        return too_large_head();
     }
     let mut why = error.to_string();
     if let Some(source) = std::error::Error::source(error) {
         why = format!("{why}: {source}");
     }
     Failure::Broken(why)
+}
+
+fn too_large_head() -> Failure {
+    Failure::TooLarge("the head of the answer", HEAD_BYTES_MAX as u64)
 }
 
 /// What `work` gives, unless the time is over.

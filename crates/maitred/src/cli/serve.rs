@@ -64,6 +64,7 @@ impl Serve {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let socket = runtime.block_on(async { bind(config.server.listen.0) })?;
         let secrets = config.tokens.secrets()?;
+        let client = config.outgoing.client()?;
         let data = &config.server.data;
         let node = Node::start_with(data, &config.storage).map_err(|error| not_started(&error, data))?;
         announce(&node);
@@ -76,20 +77,21 @@ impl Serve {
             );
         }
         let app = node.app_with(access, &config.server.default_tenant, secrets)?;
+        let workers = node.employ(&app, client)?;
         let proxies = config.server.proxies();
         // An open server answers this machine, which is not limited; a proxy may bring others.
         if access == Access::Keys || proxies.is_some() {
             app.limit_rates(config.rates.quotas());
         }
         let gate = Gate::default();
-        let client = proxies.map(Arc::new).map(|proxies| {
+        let addresses = proxies.map(Arc::new).map(|proxies| {
             Guard::new(move |request: &mut Request| {
                 proxies.resolve(request);
                 Ok(())
             })
         });
         let (routes, _) = router::with_limits(&app, &config.limits);
-        let service = (gate.guard(), option_layer(client)).layer(routes);
+        let service = (gate.guard(), option_layer(addresses)).layer(routes);
         let served = runtime.block_on(async {
             let mut signals = Signals::new()?;
             app.ensure_default_tenant().await.map_err(|problem| no_tenant(&problem, &config))?;
@@ -109,6 +111,7 @@ impl Serve {
             Ok::<_, Failure>(())
         });
         drop(app);
+        workers.stop();
         node.stop();
         tracing::info!("stopped");
         served.map(|()| ExitCode::SUCCESS)

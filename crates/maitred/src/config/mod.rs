@@ -10,6 +10,7 @@ mod listen;
 mod log;
 mod proxies;
 mod rates;
+mod outgoing;
 mod server;
 mod settings;
 mod storage;
@@ -31,6 +32,7 @@ pub use listen::Listen;
 pub use log::{Log, LogFormat, LogLayer};
 pub use proxies::{Networks, ProxyHeader};
 pub use rates::{Rates, RatesLayer};
+pub use outgoing::{Outgoing, OutgoingLayer};
 pub use server::{Server, ServerLayer};
 use settings::settings;
 pub use storage::{Storage, StorageLayer};
@@ -51,6 +53,8 @@ pub struct Config {
     pub storage: Storage,
     /// Where the secrets of users' tokens are.
     pub tokens: Tokens,
+    /// Which servers the program may ask on its own.
+    pub outgoing: Outgoing,
 }
 
 /// What the command line and the environment say. On the command line no section has a name.
@@ -77,6 +81,9 @@ pub struct Flags {
     /// Where the secrets of users' tokens are.
     #[command(flatten, next_help_heading = "Tokens")]
     pub tokens: TokensLayer,
+    /// Which servers the program may ask on its own.
+    #[command(flatten, next_help_heading = "Outgoing requests")]
+    pub outgoing: OutgoingLayer,
 }
 
 /// What the file says.
@@ -89,6 +96,7 @@ struct FileLayer {
     rates: RatesLayer,
     storage: StorageLayer,
     tokens: TokensLayer,
+    outgoing: OutgoingLayer,
 }
 
 /// Why a configuration does not apply.
@@ -147,6 +155,7 @@ impl Config {
             config.rates.overlay(file.rates);
             config.storage.overlay(file.storage);
             config.tokens.overlay(file.tokens);
+            config.outgoing.overlay(file.outgoing);
         }
         config.server.overlay(flags.server);
         config.log.overlay(flags.log);
@@ -154,6 +163,7 @@ impl Config {
         config.rates.overlay(flags.rates);
         config.storage.overlay(flags.storage);
         config.tokens.overlay(flags.tokens);
+        config.outgoing.overlay(flags.outgoing);
         config.check()?;
         Ok(config)
     }
@@ -163,6 +173,8 @@ impl Config {
         const GIB: u64 = 1 << 30;
         const QUOTAS: RangeInclusive<u64> = 0..=QUOTA_MAX as u64;
         let Config { server, log, limits, rates, storage, tokens: _ } = self;
+        let Config { server, log, limits, storage, tokens: _, outgoing } = self;
+        outgoing.allowed()?;
         for (key, value, range) in [
             ("limits.body_bytes", limits.body_bytes, 1_024..=GIB),
             ("limits.batch_body_bytes", limits.batch_body_bytes, 1_024..=GIB),

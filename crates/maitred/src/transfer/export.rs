@@ -116,6 +116,8 @@ fn write_version(view: &dyn Read, change: &Change<'_>, through: Seq, out: &mut V
         Kind::Series | Kind::WaitlistEntry => return false,
         // What was to be done here is not to be done elsewhere.
         Kind::Job | Kind::Schedule => return false,
+        // What it delivers is the other server's own, and its secret opens here alone.
+        Kind::Webhook => return false,
     }
     true
 }

@@ -5,6 +5,7 @@
 
 mod flash_sales;
 mod jobs;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -167,9 +168,15 @@ struct Server {
 
 impl Server {
     fn start(dir: &Path) -> Self {
+        Server::start_with(dir, &[])
+    }
+
+    /// The same with further options.
+    fn start_with(dir: &Path, options: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_maitred"))
             .args(["serve", "--listen", "127.0.0.1:0", "--data"])
             .arg(dir)
+            .args(options)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

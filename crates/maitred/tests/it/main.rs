@@ -35,3 +35,4 @@ mod tenants;
 mod tokens;
 mod users;
 mod waitlist;
+mod webhooks;

@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use maitred::assemble::Node;
 use maitred::config::Storage;
+use maitred::webhooks::Workers;
 use maitred::{router, serve};
 use maitred_booking::app::{Access, App};
 use maitred_booking::tenants::{self, Role};
+use maitred_connectors::outgoing::{Client, Settings};
 use maitred_core::{Actor, Ids, TenantNumber, Timestamp};
 use maitred_engine::batch::Idempotency;
 use maitred_engine::clock::{Clock, SystemClock};
@@ -38,6 +40,7 @@ struct Running {
     runtime: Runtime,
     stop: oneshot::Sender<()>,
     served: JoinHandle<()>,
+    workers: Workers,
     node: Node,
     dir: PathBuf,
 }
@@ -51,6 +54,11 @@ impl Server {
     /// A server that demands keys, with a tenant `salon`. Requests carry an admin's key.
     pub(crate) fn with_keys() -> Self {
         Server::start(Access::Keys).keyed()
+    }
+
+    /// The same as [`Server::open`], by another clock than the machine's.
+    pub(crate) fn open_by(clock: Arc<dyn Clock>) -> Self {
+        Server::start_by(clock, Access::Open)
     }
 
     /// The same as [`Server::with_keys`], by another clock than the machine's.
@@ -76,6 +84,10 @@ impl Server {
         let storage = Storage { segment_bytes: 4 << 20, ..Storage::default() };
         let node = Node::start_by(clock, &dir, &storage).expect("a fresh folder");
         let app = node.app(access, "default").expect("a folder that can be written");
+        // What webhooks reach is this machine, by its address.
+        let allowed = vec!["127.0.0.1".parse().expect("a host")];
+        let client = Client::new(Settings { allowed, roots: Vec::new() }).expect("a client");
+        let workers = node.employ(&app, client).expect("a folder that can be written");
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let (stop, stopped) = oneshot::channel();
@@ -89,7 +101,7 @@ impl Server {
         });
         app.readiness().ready();
         let handle = runtime.handle().clone();
-        let running = Mutex::new(Some(Running { runtime, stop, served, node, dir }));
+        let running = Mutex::new(Some(Running { runtime, stop, served, workers, node, dir }));
         Server { app, address, key: None, runtime: handle, running }
     }
 
@@ -209,11 +221,12 @@ impl Drop for Server {
         // A test that has failed says why by itself.
         let unbalanced = if std::thread::panicking() { Vec::new() } else { self.unbalanced() };
         let running = self.running.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Running { runtime, stop, served, node, dir }) = running else { return };
+        let Some(Running { runtime, stop, served, workers, node, dir }) = running else { return };
         self.app.readiness().drain();
         let _ = stop.send(()); // it may have panicked
         let _ = runtime.block_on(served); // and then says so here
         drop(runtime);
+        workers.stop();
         node.stop();
         let _ = std::fs::remove_dir_all(dir); // what is left lies in the target folder
         assert!(unbalanced.is_empty(), "the counts of sales and their orders differ: {unbalanced:?}");
