@@ -21,6 +21,8 @@ use tokio::task::JoinSet;
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Between two steps there is at least this: a server in a rush publishes thousands of batches a second.
 const PAUSE: Duration = Duration::from_millis(2);
+/// How long a stop waits for what is under way.
+const STOP_PATIENCE: Duration = Duration::from_secs(2);
 /// How long it is left alone after a panic.
 const PANIC_PAUSE: Duration = Duration::from_secs(1);
 /// The size of a command of the dispatcher in memory, roughly.
@@ -98,7 +100,7 @@ impl Workers {
         Workers { stop, thread: thread.expect("a thread can be started") }
     }
 
-    /// Ends it. What is under way is sent again after the next start.
+    /// Ends it. What is under way and is not answered in two seconds is sent again after the next start.
     pub fn stop(self) {
         self.stop.send_replace(true);
         let _ = self.thread.join(); // a panic was reported by the thread itself
@@ -140,6 +142,12 @@ async fn dispatch(app: &App, seed: u64, mut stopping: watch::Receiver<bool>) {
             next = flights.try_join_next();
         }
     }
+    let ends = tokio::time::Instant::now() + STOP_PATIENCE;
+    while let Ok(Some(Ok((number, answered)))) = tokio::time::timeout_at(ends, flights.join_next()).await {
+        dispatcher.finished(number, &answered, engine.now(), webhooks);
+    }
+    let mut submit = |tenant, command| app.enter((tenant, Actor::System), None, COMMAND_BYTES, command).ok();
+    dispatcher.leave(&engine.view(), engine.now(), &mut submit);
 }
 
 fn bug() -> Answered {

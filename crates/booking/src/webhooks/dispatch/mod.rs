@@ -30,7 +30,7 @@ use super::courier::{Answered, Job, Remembered, Webhooks};
 use super::fact::{Cursor, Place};
 use super::rules::CURSORS_MAX;
 use super::{Command, view};
-use crate::Booking;
+use crate::{Booking, tenants};
 use follower::{Follower, Picked, Source};
 use schedule::Random;
 
@@ -127,6 +127,15 @@ impl Dispatcher {
         Step { jobs, patience: if busy { LOOK_AGAIN } else { LOOK_EVERY } }
     }
 
+    /// Notes what is not noted yet before a stop, without waiting for an answer.
+    pub fn leave(&mut self, view: &View, now: Timestamp, submit: Submit<'_>) {
+        for ((tenant, _), follower) in &mut self.followers {
+            follower.note(view, now, &mut |command| submit(*tenant, command));
+        }
+        (self.kept_at, self.keeping) = (Timestamp::default(), None);
+        self.keep_cursors(now, submit);
+    }
+
     /// Says what came of a job.
     pub fn finished(&mut self, number: u64, answered: &Answered, now: Timestamp, webhooks: &Webhooks) {
         let Some(Flight { key, change, source, began }) = self.flights.remove(&number) else { return };
@@ -142,8 +151,16 @@ impl Dispatcher {
     /// Reads which endpoints there are, and what has changed of them.
     fn refresh(&mut self, view: &View, webhooks: &Webhooks) {
         let mut gone = std::mem::take(&mut self.followers);
+        let mut open = (TenantNumber::SYSTEM, false);
         view::states(view, &mut |tenant, id, state| {
             let key = (tenant, id);
+            // They come tenant by tenant.
+            if open.0 != tenant {
+                open = (tenant, tenants::tenant(view, tenant).is_some());
+            }
+            if !open.1 {
+                return;
+            }
             let follower = match gone.remove(&key) {
                 Some(follower) if follower.is_current(&state) => Some(follower),
                 other => Follower::refreshed(other, view, key, &state, webhooks),

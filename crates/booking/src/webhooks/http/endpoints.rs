@@ -40,7 +40,7 @@ const OVERLAP_HOURS: u32 = 24;
 pub struct WebhookInput {
     /// Where changes are sent: `https://…` or `http://…`, without a user name. A private address must be allowed by
     /// whoever runs the server.
-    #[schema(min_length = 1, max_length = 2048, example = "https://example.com/hooks/maitred")]
+    #[schema(min_length = 1, max_length = 2048, example = "https://hooks.example/maitred")]
     url: String,
     /// For people.
     #[schema(max_length = 500)]

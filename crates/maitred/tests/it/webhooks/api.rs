@@ -17,7 +17,7 @@ fn the_standards_own_example_is_signed_alike() {
 #[test]
 fn a_secret_is_in_the_answer_that_made_it_and_nowhere_else() {
     let world = World::new();
-    let input = json!({ "url": "https://example.com/hook" });
+    let input = json!({ "url": "https://hooks.invalid/hook" });
     let create = || world.server.post(WEBHOOKS).header("Idempotency-Key", "once").json(&input).send();
     let answer = create();
     let created = answer.ok(201);
@@ -67,7 +67,7 @@ fn a_secret_is_in_the_answer_that_made_it_and_nowhere_else() {
 #[test]
 fn a_webhook_is_changed_and_taken_away() {
     let world = World::new();
-    let created = world.create(&json!({ "url": "https://example.com/hook", "description": "ours" }));
+    let created = world.create(&json!({ "url": "https://hooks.invalid/hook", "description": "ours" }));
     let path = world.webhook_path(created["id"].as_str().expect("an id"));
     let patch = json!({ "description": null, "kinds": ["booking"], "types": ["created"], "active": false });
     let changed = world.server.patch(&path, &patch).instead("If-Match", "\"v1\"").send().ok(200);
