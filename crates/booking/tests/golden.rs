@@ -332,6 +332,7 @@ const VIEWS: &[(&str, std::ops::RangeInclusive<u16>)] = &[
     ("view-tries", 440..=449),
     ("view-consumers", 500..=599),
     ("view-jobs", 1000..=1099),
+    ("view-webhooks", 700..=799),
 ];
 
 #[test]

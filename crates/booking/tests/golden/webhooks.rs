@@ -35,7 +35,9 @@ pub(super) fn all() -> impl Iterator<Item = (&'static str, Fact)> {
         ..created.clone()
     };
     let disabled = |reason| Endpoint { disabled: Some(Disabled { reason, at: at(5) }), ..updated.clone() };
-    let deleted = Endpoint { active: false, deleted: true, ..disabled(DisabledReason::Failing) };
+    // Another one, so that the view keeps what the first has.
+    let other = Uuid::from_u128(id.as_u128() + 1);
+    let deleted = Endpoint { id: other, active: false, deleted: true, ..disabled(DisabledReason::Failing) };
     let answered =
         Attempt { at: at(6), duration_ms: 120, status: Some(503), answer: "später".into(), problem: None };
     let unanswered = Attempt {
@@ -60,6 +62,8 @@ pub(super) fn all() -> impl Iterator<Item = (&'static str, Fact)> {
         ("webhook_cursors_kept", Fact::CursorsKept(CursorsKept { cursors: vec![cursor, replaying] })),
         ("delivery_failed", Fact::DeliveryFailed(failed(1, answered))),
         ("delivery_failed_unanswered", Fact::DeliveryFailed(failed(2, unanswered.clone()))),
+        ("lane_delivered_last", Fact::LaneDelivered(LaneMoved { endpoint: id, record, lane: None })),
+        ("retry_asked", Fact::RetryAsked(asked)),
         (
             "delivery_died",
             Fact::DeliveryDied(DeliveryDied {
@@ -70,8 +74,6 @@ pub(super) fn all() -> impl Iterator<Item = (&'static str, Fact)> {
             }),
         ),
         ("lane_delivered", Fact::LaneDelivered(LaneMoved { endpoint: id, record, lane: Some(fresh) })),
-        ("lane_delivered_last", Fact::LaneDelivered(LaneMoved { endpoint: id, record, lane: None })),
-        ("retry_asked", Fact::RetryAsked(asked)),
         ("endpoint_recovered", Fact::EndpointRecovered(EndpointRecovered { endpoint: id })),
         ("webhook_disabled_gone", Fact::WebhookDisabled(disabled(DisabledReason::Gone))),
         ("webhook_disabled_failing", Fact::WebhookDisabled(disabled(DisabledReason::Failing))),

@@ -51,6 +51,8 @@ pub(super) struct Follower {
     in_flight: usize,
     /// How many deliveries failed in a row.
     streak: u32,
+    /// How many succeeded in a row.
+    answered: usize,
     paused_until: Timestamp,
     /// What was tried before then is due.
     answers_since: Timestamp,
@@ -174,6 +176,7 @@ impl Follower {
             recovering: None,
             in_flight: 0,
             streak: 0,
+            answered: 0,
             paused_until: Timestamp::default(),
             answers_since: Timestamp::default(),
         });
@@ -262,7 +265,7 @@ impl Follower {
 
     /// The next delivery that can begin, the lanes first.
     pub(super) fn pick(&mut self, view: &View, tenant: TenantNumber, now: Timestamp) -> Option<Picked> {
-        let places = if self.streak >= AILING_AFTER { 1 } else { ENDPOINT_IN_FLIGHT_MAX };
+        let places = self.answered.saturating_add(1).min(ENDPOINT_IN_FLIGHT_MAX);
         if self.in_flight >= places || now < self.paused_until || self.secrets.0.is_empty() {
             return None;
         }
@@ -364,6 +367,7 @@ impl Follower {
                 self.answers_since = now;
             }
             (self.streak, self.paused_until) = (0, Timestamp::default());
+            self.answered = self.answered.saturating_add(1);
             let Source::Lane(record) = source else {
                 if self.failing && self.recovering.is_none() {
                     self.recovering = Some(Noting::new(Command::Recover { endpoint }, through));
@@ -379,7 +383,7 @@ impl Follower {
             let deliver = Command::Deliver { endpoint, record, change, through };
             return self.set(source, change, Doing::Noting(Noting::new(deliver, through)));
         }
-        self.streak = self.streak.saturating_add(1);
+        (self.streak, self.answered) = (self.streak.saturating_add(1), 0);
         self.paused_until = self.paused_until.max(schedule::pause(self.streak, now, retry_after, random));
         let record = match source {
             Source::Lane(record) => Some(record),

@@ -5,9 +5,11 @@
 //! Invariants:
 //! - Of one record at most one change is under way to an endpoint, whichever way it came: by the feed, a lane, a replay.
 //! - What is counted as done of the feed is delivered, or its lane was seen in a view.
-//! - An endpoint has at most [`ENDPOINT_IN_FLIGHT_MAX`] deliveries under way, a tenant [`TENANT_IN_FLIGHT_MAX`], all
-//!   together [`IN_FLIGHT_MAX`]; those that failed the last time share [`AILING_IN_FLIGHT_MAX`] of these, so that
-//!   whoever answers is not starved by any number of those who hang. Endpoints are served in turns.
+//! - An endpoint has one delivery under way at first, and one more with every answer, up to
+//!   [`ENDPOINT_IN_FLIGHT_MAX`]; none is begun while it lets one wait for [`SLOW_AFTER`]. What is answered at once shares
+//!   [`PROMPT_IN_FLIGHT_MAX`] places, [`TENANT_IN_FLIGHT_MAX`] of them for one tenant, and what is slow is not counted
+//!   there; those who failed the last time share [`AILING_IN_FLIGHT_MAX`]. So whoever answers is kept waiting by those
+//!   who hang for [`SLOW_AFTER`] at most. Endpoints are served in turns.
 //! - An endpoint that fails [`AILING_AFTER`] times in a row is asked one at a time, ever more seldom, at least every
 //!   [`PAUSE_MAX`]; when it answers again, all that waits for it is tried at once.
 //!
@@ -16,7 +18,7 @@
 mod follower;
 mod schedule;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -34,10 +36,14 @@ use crate::{Booking, tenants};
 use follower::{Follower, Picked, Source};
 use schedule::Random;
 
-/// The most deliveries under way at once.
-pub const IN_FLIGHT_MAX: usize = 128;
-/// The most of one tenant.
+/// The most deliveries under way at once, slow ones included.
+pub const IN_FLIGHT_MAX: usize = 512;
+/// The most that are not slow, to endpoints whose last delivery did not fail.
+pub const PROMPT_IN_FLIGHT_MAX: usize = 96;
+/// The most of these of one tenant.
 pub const TENANT_IN_FLIGHT_MAX: usize = 32;
+/// A delivery that is not answered by then is slow.
+pub const SLOW_AFTER: Duration = Duration::from_secs(1);
 /// The most of one endpoint.
 pub const ENDPOINT_IN_FLIGHT_MAX: usize = 8;
 /// The most to endpoints whose last delivery failed.
@@ -179,10 +185,16 @@ impl Dispatcher {
     /// Starts what may be started, an endpoint after the other, one delivery each, as long as there is any.
     fn start(&mut self, view: &View, now: Timestamp) -> Vec<(u64, Job)> {
         let mut jobs = Vec::new();
-        let mut ailing = self.in_flight(|follower| follower.is_ailing());
+        let (mut ailing, mut prompt, mut slow) = (0, 0, BTreeSet::new());
         let mut of_tenant: HashMap<TenantNumber, usize> = HashMap::new();
-        for flight in self.flights.values() {
-            *of_tenant.entry(flight.key.0).or_default() += 1;
+        for Flight { key, began, .. } in self.flights.values() {
+            if now > schedule::later(*began, SLOW_AFTER) {
+                slow.insert(*key);
+            } else if self.followers.get(key).is_some_and(|follower| !follower.is_ailing()) {
+                prompt += 1;
+                *of_tenant.entry(key.0).or_default() += 1;
+            }
+            ailing += usize::from(self.followers.get(key).is_some_and(Follower::is_ailing));
         }
         let behind: Vec<Key> = self.followers.range(self.turn..).map(|(key, _)| *key).collect();
         let before = self.followers.range(..self.turn).map(|(key, _)| *key);
@@ -195,8 +207,11 @@ impl Dispatcher {
                 let tenant = of_tenant.entry(key.0).or_default();
                 let Some(follower) = self.followers.get_mut(key) else { return false };
                 let is_ailing = follower.is_ailing();
-                let full = self.flights.len() >= IN_FLIGHT_MAX || *tenant >= TENANT_IN_FLIGHT_MAX;
-                if full || (is_ailing && ailing >= AILING_IN_FLIGHT_MAX) {
+                let has_place = match is_ailing {
+                    true => ailing < AILING_IN_FLIGHT_MAX,
+                    false => prompt < PROMPT_IN_FLIGHT_MAX && *tenant < TENANT_IN_FLIGHT_MAX,
+                };
+                if !has_place || slow.contains(key) || self.flights.len() >= IN_FLIGHT_MAX {
                     return false;
                 }
                 let Some(Picked { change, source, payload }) = follower.pick(view, key.0, now) else {
@@ -204,8 +219,12 @@ impl Dispatcher {
                 };
                 self.last += 1;
                 self.turn = *key;
-                *tenant += 1;
-                ailing += usize::from(is_ailing);
+                if is_ailing {
+                    ailing += 1;
+                } else {
+                    prompt += 1;
+                    *tenant += 1;
+                }
                 follower.begin(source, change);
                 jobs.push((self.last, follower.job(view, key.1, change, payload, now)));
                 self.flights.insert(self.last, Flight { key: *key, change, source, began: now });
@@ -213,10 +232,6 @@ impl Dispatcher {
             });
         }
         jobs
-    }
-
-    fn in_flight(&self, of: impl Fn(&Follower) -> bool) -> usize {
-        self.flights.values().filter(|flight| self.followers.get(&flight.key).is_some_and(&of)).count()
     }
 
     /// Keeps the cursors that have moved. True while it waits for that.

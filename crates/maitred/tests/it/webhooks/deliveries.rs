@@ -57,8 +57,9 @@ fn a_delivery_is_the_line_of_the_change_feed_signed_with_every_secret_there_is()
     world.put("a", 3);
     let received = receiver.take(3).remove(2);
     assert!(received.signatures.len() == 1 && received.is_signed_by(&second), "{received:?}");
-    let delivered = world.deliveries(&id, "attempted");
-    assert_eq!(delivered.len(), 3);
+    let delivered = world.until("three attempts", Duration::ZERO, || {
+        Some(world.deliveries(&id, "attempted")).filter(|found| found.len() == 3)
+    });
     assert_eq!(delivered[0]["id"], received.id);
     assert_eq!(
         (&delivered[0]["state"], &delivered[0]["attempt"]["answer"]),
