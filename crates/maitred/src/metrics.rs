@@ -9,6 +9,7 @@
 //! from this machine. Prometheus sends it with `authorization: { credentials: mk_… }`.
 
 mod background;
+mod webhooks;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -242,7 +243,7 @@ impl Collector for Server {
         self.encode_requests(&mut encoder)?;
         self.encode_engine(&mut encoder)?;
         self.encode_background(&mut encoder)?;
-        self.encode_webhooks(&mut encoder)?;
+        webhooks::encode(&self.app, &mut encoder)?;
         self.encode_scrub(&mut encoder)
     }
 }
@@ -354,40 +355,6 @@ impl Server {
         gauge(encoder, "scrub_completed_timestamp", help, seconds, completed)?;
         let damaged = soundness.damage().len() as i64;
         gauge(encoder, "scrub_damaged_segments", "Older segments that are not as written", None, damaged)
-    }
-}
-
-impl Server {
-    /// Deliveries to webhooks, those of all tenants together.
-    fn encode_webhooks(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let status = &self.app.webhooks().status;
-        let help = "Changes that are read and not delivered, a failing record counting as one";
-        gauge(encoder, "webhook_deliveries_waiting", help, None, status.depth.load(Relaxed) as i64)?;
-        let oldest = status.oldest_age(self.app.engine().now()).as_secs_f64();
-        encoder
-            .encode_descriptor(
-                "webhook_deliveries_oldest",
-                "Age of the oldest of these",
-                Some(&Unit::Seconds),
-                MetricType::Gauge,
-            )?
-            .encode_gauge(&oldest)?;
-        let mut family = encoder.encode_descriptor(
-            "webhook_attempts",
-            "Attempts at a delivery, by what came of them",
-            None,
-            MetricType::Counter,
-        )?;
-        for (outcome, count) in [
-            ("delivered", &status.delivered),
-            ("refused", &status.refused),
-            ("unanswered", &status.unanswered),
-            ("guarded", &status.guarded),
-        ] {
-            let count = count.load(Relaxed);
-            family.encode_family(&[("outcome", outcome)])?.encode_counter(&count, None::<&NoExemplar>)?;
-        }
-        Ok(())
     }
 }
 

@@ -2,6 +2,9 @@
 //!
 //! Next: [`maitred_booking::webhooks::dispatch`] for what is decided, [`maitred_connectors::outgoing`] for how it is sent.
 
+#[cfg(test)]
+mod tests;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};

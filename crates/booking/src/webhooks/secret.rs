@@ -1,7 +1,7 @@
 //! The secrets that deliveries are signed with, and their signatures.
 //!
 //! Invariants:
-//! - A secret is 32 bits times eight of the system's source, shown as `whsec_` and base64, and kept sealed:
+//! - A secret is 32 bytes of the system's random source, shown as `whsec_` and base64, and kept sealed:
 //!   AES-256-GCM-SIV (RFC 8452) under a key of the data folder, bound to its endpoint.
 //! - Neither a secret nor a sealed one has a `Debug` form that shows it.
 //!

@@ -11,12 +11,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use maitred_core::{ChangeId, Seq, TenantNumber, Timestamp};
+use maitred_core::{ChangeId, TenantNumber, Timestamp};
 use maitred_engine::View;
-use maitred_engine::queue::Pending;
-use tokio::sync::oneshot::error::TryRecvError;
 use uuid::Uuid;
 
+use super::noting::{Enter, Noting};
 use super::schedule::{self, Random};
 use super::{AILING_AFTER, ENDPOINT_IN_FLIGHT_MAX, PAUSE_MAX, WINDOW_MAX, delivery_id, place_before};
 use crate::webhooks::command::Failed;
@@ -26,12 +25,10 @@ use crate::webhooks::rules::LANES_MAX;
 use crate::webhooks::secret::{self, Secret};
 use crate::webhooks::view::{self, State};
 use crate::webhooks::{Command, courier};
-use crate::{Booking, changes, record};
+use crate::{changes, record};
 
 /// The most changes of a feed that one step looks at.
 const LOOKED_AT_MAX: usize = 1_000;
-
-type Enter<'a> = &'a mut dyn FnMut(Command) -> Option<Pending<Booking>>;
 
 /// One endpoint.
 #[derive(Debug)]
@@ -100,54 +97,12 @@ enum Doing {
     Done,
 }
 
-/// A command that notes what came of a delivery.
-#[derive(Debug)]
-struct Noting {
-    command: Command,
-    pending: Option<Pending<Booking>>,
-    /// The batch that includes it.
-    seq: Option<Seq>,
-    /// A lane stands for the changes of its record up to here until this is noted.
-    through: ChangeId,
-}
-
 /// A delivery that can begin.
 #[derive(Debug)]
 pub(super) struct Picked {
     pub(super) change: ChangeId,
     pub(super) source: Source,
     pub(super) payload: String,
-}
-
-impl Noting {
-    fn new(command: Command, through: ChangeId) -> Self {
-        Noting { command, pending: None, seq: None, through }
-    }
-
-    /// Enters the command, or looks for its answer. True once a view includes it; an error where it was refused.
-    fn look(&mut self, view: &View, enter: Enter<'_>) -> Result<bool, ()> {
-        if let Some(seq) = self.seq {
-            return Ok(seq <= view.seq());
-        }
-        let Some(pending) = &mut self.pending else {
-            self.pending = enter(self.command.clone());
-            return Ok(false);
-        };
-        match pending.try_recv() {
-            Err(TryRecvError::Empty) => Ok(false),
-            Ok(Ok(answer)) => {
-                answer.result.map_err(|_| ())?;
-                self.seq = Some(answer.position.seq);
-                // Published before it was answered, and perhaps after this view was taken.
-                Ok(answer.position.seq <= view.seq())
-            }
-            // Nobody could decide it, or nobody knows: it is entered again.
-            Ok(Err(_)) | Err(TryRecvError::Closed) => {
-                self.pending = None;
-                Ok(false)
-            }
-        }
-    }
 }
 
 impl Follower {

@@ -16,6 +16,7 @@
 //! Next: [`follower`] for what is known of one endpoint.
 
 mod follower;
+mod noting;
 mod schedule;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

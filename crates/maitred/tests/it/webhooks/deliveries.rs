@@ -61,6 +61,14 @@ fn a_delivery_is_the_line_of_the_change_feed_signed_with_every_secret_there_is()
         Some(world.deliveries(&id, "attempted")).filter(|found| found.len() == 3)
     });
     assert_eq!(delivered[0]["id"], received.id);
+    let metrics = world.server.get("/metrics").send();
+    for line in [
+        "maitred_webhook_attempts_total{outcome=\"delivered\"} 3",
+        "maitred_webhook_attempts_total{outcome=\"refused\"} 0",
+        "maitred_webhook_deliveries_waiting 0",
+    ] {
+        assert!(metrics.text().lines().any(|found| found == line), "{line} in {}", metrics.text());
+    }
     assert_eq!(
         (&delivered[0]["state"], &delivered[0]["attempt"]["answer"]),
         (&json!("delivered"), &json!("thanks"))
