@@ -19,11 +19,11 @@ use super::fact::Attempt;
 use super::secret::Sealer;
 
 /// So many attempts of an endpoint are remembered, the newest ones.
-pub const RECENT_MAX: usize = 100;
+pub const RECENT_MAX: usize = 50;
 /// So many tests wait for their answers at once.
 pub const TESTS_MAX: usize = 16;
 /// So many endpoints' attempts are remembered.
-const RECENT_ENDPOINTS_MAX: usize = 1_000;
+const RECENT_ENDPOINTS_MAX: usize = 500;
 /// The longest beginning of an answer that is kept, in bytes.
 pub const ANSWER_BYTES_MAX: usize = 512;
 /// The longest text of a problem that is kept, in characters.

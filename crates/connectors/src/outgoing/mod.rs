@@ -73,11 +73,11 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// Of a webhook: 15 s for everything, and the beginning of an answer.
+    /// Of a webhook: 15 s for everything, and the beginning of an answer, whose body is waited for a second.
     pub const WEBHOOK: Bounds = Bounds {
         connect: Duration::from_secs(10),
         answer: Duration::from_secs(15),
-        silence: Duration::from_secs(5),
+        silence: Duration::from_secs(1),
         total: Duration::from_secs(15),
         body_bytes_max: 64 * 1024,
     };

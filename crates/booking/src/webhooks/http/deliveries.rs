@@ -33,7 +33,7 @@ const TEST_PATIENCE: Duration = Duration::from_secs(8);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryState {
-    /// The newest attempts since the server started, the newest first; at most 100.
+    /// The newest attempts since the server started, the newest first; at most 50.
     #[default]
     Attempted,
     /// Those that failed and are tried again, by record.

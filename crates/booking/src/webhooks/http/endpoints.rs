@@ -39,7 +39,7 @@ const OVERLAP_HOURS: u32 = 24;
 #[serde(deny_unknown_fields)]
 pub struct WebhookInput {
     /// Where changes are sent: `https://…` or `http://…`, without a user name. A private address must be allowed by
-    /// whoever runs the server.
+    /// whoever runs the server. The change feed shows it: put no secret into it.
     #[schema(min_length = 1, max_length = 2048, example = "https://hooks.example/maitred")]
     url: String,
     /// For people.
