@@ -20,6 +20,7 @@ mod noting;
 mod schedule;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -80,6 +81,8 @@ pub struct Dispatcher {
     read: Option<Seq>,
     keeping: Option<(Pending<Booking>, Vec<Cursor>)>,
     kept_at: Timestamp,
+    /// Whose cursor was kept last.
+    kept_last: Key,
     random: Random,
 }
 
@@ -112,6 +115,7 @@ impl Dispatcher {
             read: None,
             keeping: None,
             kept_at: Timestamp::default(),
+            kept_last: (TenantNumber::SYSTEM, Uuid::nil()),
             random: Random::new(seed),
         }
     }
@@ -261,10 +265,12 @@ impl Dispatcher {
             let (through, replayed) = follower.moved()?;
             Some(Cursor { tenant: key.0.0, endpoint: key.1, through, replayed })
         };
-        let cursors: Vec<Cursor> = self.followers.iter().filter_map(moved).take(CURSORS_MAX).collect();
-        if cursors.is_empty() {
-            return false;
-        }
+        // In turns too: there may be more than one command takes.
+        let behind = self.followers.range((Excluded(self.kept_last), Unbounded));
+        let turns = behind.chain(self.followers.range(..=self.kept_last));
+        let cursors: Vec<Cursor> = turns.filter_map(moved).take(CURSORS_MAX).collect();
+        let Some(last) = cursors.last() else { return false };
+        self.kept_last = (TenantNumber(last.tenant), last.endpoint);
         self.kept_at = now;
         self.keeping = submit(TenantNumber::SYSTEM, Command::KeepCursors(cursors.clone()))
             .map(|pending| (pending, cursors));
