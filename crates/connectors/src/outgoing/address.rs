@@ -266,4 +266,27 @@ mod tests {
             }
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn an_address_that_carries_another_is_as_public_as_that_one(number: u32, below: u64) {
+            let v4 = Ipv4Addr::from(number);
+            let class = of_v4(v4);
+            let low = u128::from(number);
+            let carriers = [
+                0xffff << 32 | low,
+                0xffff << 48 | low,
+                0x0064_ff9b << 96 | low,
+                0x2002 << 112 | low << 80 | u128::from(below),
+                // Teredo, of a public server.
+                0x2001 << 112 | 0x0808_0808 << 64 | u128::from(!number),
+            ];
+            for carrier in carriers.map(Ipv6Addr::from) {
+                proptest::prop_assert_eq!(of_v6(carrier), class, "{} carries {}", carrier, v4);
+            }
+            if number > 1 {
+                proptest::prop_assert_eq!(of_v6(Ipv6Addr::from(low)), class, "compatible {}", v4);
+            }
+        }
+    }
 }
