@@ -48,7 +48,7 @@ pub enum Outcome {
         /// Whether it is new.
         created: bool,
         /// The endpoint.
-        endpoint: Versioned<Endpoint>,
+        endpoint: Box<Versioned<Endpoint>>,
     },
     /// The delivery is noted.
     Noted,
@@ -178,7 +178,7 @@ fn create(view: &dyn Read, create: &CreateWebhook, cx: &Context) -> Decided {
         deleted: false,
         created_at,
     };
-    let endpoint = Versioned { version: 1, updated_at: cx.timestamp, is: is.clone() };
+    let endpoint = Box::new(Versioned { version: 1, updated_at: cx.timestamp, is: is.clone() });
     Ok(Decision {
         facts: vec![Fact::WebhookCreated(is)],
         outcome: Outcome::Endpoint { created: true, endpoint },
@@ -200,7 +200,7 @@ fn update(view: &dyn Read, update: &UpdateWebhook, cx: &Context) -> Decided {
         ..was.clone()
     };
     if is == was {
-        let endpoint = Versioned { is, ..found };
+        let endpoint = Box::new(Versioned { is, ..found });
         return Ok(Decision { facts: Vec::new(), outcome: Outcome::Endpoint { created: false, endpoint } });
     }
     Ok(changed(Fact::WebhookUpdated, found.version, is, cx))
@@ -352,7 +352,7 @@ fn changed(
     is: Endpoint,
     cx: &Context,
 ) -> Decision<Fact, Outcome> {
-    let endpoint = Versioned { version: version + 1, updated_at: cx.timestamp, is: is.clone() };
+    let endpoint = Box::new(Versioned { version: version + 1, updated_at: cx.timestamp, is: is.clone() });
     Decision { facts: vec![fact(is)], outcome: Outcome::Endpoint { created: false, endpoint } }
 }
 

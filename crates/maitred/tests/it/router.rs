@@ -17,6 +17,7 @@ fn operations(server: &Server) -> Vec<(&'static str, String, utoipa::openapi::pa
             .replace("{external_id}", "a")
             .replace("{id}", "01890000-0000-7000-8000-000000000000")
             .replace("{absence}", "01890000-0000-7000-8000-000000000000")
+            .replace("{delivery}", "msg_0")
             .replace("{date}", "2030-01-01")
             .replace("{name}", "order-processing");
         assert!(!path.contains('{'), "{pattern} has a variable that this test does not know");

@@ -364,7 +364,7 @@ fn answer(app: &App, tenant: TenantNumber, accepted: Accepted<Outcome>, secret: 
     let (etag, id) = (ETag::version(endpoint.version), endpoint.is.id);
     let shown = secret.is_some();
     // A remembered answer is about the first attempt's secret, which nobody has any more.
-    let body = WebhookWithSecret { webhook: endpoint.into(), secret: secret.filter(|_| !replayed) };
+    let body = WebhookWithSecret { webhook: (*endpoint).into(), secret: secret.filter(|_| !replayed) };
     let reply = if created {
         let slug = crate::tenants::tenant(&app.engine().view(), tenant).map(|found| found.profile.slug);
         Reply::created(&format!("/v1/tenants/{}/webhooks/{id}", slug.unwrap_or_default()), body)

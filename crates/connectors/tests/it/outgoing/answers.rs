@@ -47,9 +47,11 @@ async fn what_is_no_whole_answer_is_a_failure() {
         (&many, Then::Closes, "the head of the answer"),
     ] {
         let server = Server::start(answer, then).await;
-        let failure = get(&local(), &server.url("/"), SHORT).await.err().expect("no answer");
+        let Err(failure) = get(&local(), &server.url("/"), SHORT).await else {
+            panic!("{answer:.60} is an answer")
+        };
         let shown = failure.to_string();
-        assert!(shown.contains(expected), "{:.60}: {shown}", answer);
+        assert!(shown.contains(expected), "{answer:.60}: {shown}");
     }
 }
 
