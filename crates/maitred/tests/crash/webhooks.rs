@@ -135,7 +135,7 @@ fn serve(stream: TcpStream, accepted: &Accepted, tried: &Mutex<Vec<String>>) -> 
         let mut tried = tried.lock().expect("no panic");
         let is_new = !tried.contains(&id);
         tried.push(id.clone());
-        is_new && tried.len() % REFUSED == 0
+        is_new && tried.len().is_multiple_of(REFUSED)
     };
     if !refused {
         let version = change["version"].as_u64().expect("a version");
