@@ -193,6 +193,7 @@ fn data(view: &View, change: &Change<'_>) -> (Uuid, ChangeData) {
         Kind::Schedule => {
             let found = Versioned::<jobs::Schedule>::read(&change.version);
             (found.is.id, ChangeData::Schedule(found.into()))
+        }
         Kind::Webhook => {
             let found = Versioned::<Endpoint>::read(&change.version);
             (found.is.id, ChangeData::Webhook(found.into()))

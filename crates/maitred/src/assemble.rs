@@ -37,7 +37,7 @@ use crate::config::{Storage, TokenSecrets};
 use crate::jobs::{Workers, all_kinds};
 use crate::scrubber::{Rate, SCRUB_PAUSE, Scrubber};
 use crate::snapshotter::Snapshotter;
-use crate::webhooks::{HttpCourier, Workers};
+use crate::webhooks::{self, HttpCourier};
 
 /// One machine has exactly this partition.
 pub const PARTITION: PartitionId = 0;
@@ -235,10 +235,10 @@ impl Node {
     ///
     /// # Errors
     /// As [`Node::app`].
-    pub fn employ(&self, app: &App, client: Client) -> Result<Workers, StartError> {
+    pub fn employ(&self, app: &App, client: Client) -> Result<webhooks::Workers, StartError> {
         let sealer = Sealer::new(&self.folder.secret("webhook", random()?)?);
         app.webhooks().employ(sealer, Box::new(HttpCourier(client)));
-        Ok(Workers::start(app.clone(), random().map(u64::from_le_bytes)?))
+        Ok(webhooks::Workers::start(app.clone(), random().map(u64::from_le_bytes)?))
     }
 
     /// Answers what waits, flushes, and lets go of the folder.

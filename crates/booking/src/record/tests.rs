@@ -33,6 +33,13 @@ fn seen(view: &MemoryView, after: Option<ChangeId>, as_of: Option<Seq>, max: usi
 }
 
 #[test]
+fn every_kind_but_those_of_the_server_is_in_feeds() {
+    let known = (0..=u8::MAX).filter_map(|n| std::panic::catch_unwind(|| Kind::from_number(n)).ok());
+    let known: Vec<_> = known.filter(|kind| !matches!(kind, Kind::Tenant | Kind::ApiKey)).collect();
+    assert_eq!(known, Kind::in_feeds().collect::<Vec<_>>());
+}
+
+#[test]
 fn the_past_is_found_by_the_last_batch_it_knew() {
     let view = four_versions();
     let body = |seq| as_of(&view, RECORD, seq).map(|version| version.decode::<&str>());

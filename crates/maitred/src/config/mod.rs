@@ -8,9 +8,9 @@
 mod limits;
 mod listen;
 mod log;
+mod outgoing;
 mod proxies;
 mod rates;
-mod outgoing;
 mod server;
 mod settings;
 mod storage;
@@ -30,9 +30,9 @@ use serde::Deserialize;
 pub use limits::{Limits, LimitsLayer};
 pub use listen::Listen;
 pub use log::{Log, LogFormat, LogLayer};
+pub use outgoing::{Outgoing, OutgoingLayer};
 pub use proxies::{Networks, ProxyHeader};
 pub use rates::{Rates, RatesLayer};
-pub use outgoing::{Outgoing, OutgoingLayer};
 pub use server::{Server, ServerLayer};
 use settings::settings;
 pub use storage::{Storage, StorageLayer};
@@ -172,8 +172,7 @@ impl Config {
         const DAY: u64 = 86_400;
         const GIB: u64 = 1 << 30;
         const QUOTAS: RangeInclusive<u64> = 0..=QUOTA_MAX as u64;
-        let Config { server, log, limits, rates, storage, tokens: _ } = self;
-        let Config { server, log, limits, storage, tokens: _, outgoing } = self;
+        let Config { server, log, limits, rates, storage, tokens: _, outgoing } = self;
         outgoing.allowed()?;
         for (key, value, range) in [
             ("limits.body_bytes", limits.body_bytes, 1_024..=GIB),
