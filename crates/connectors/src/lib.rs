@@ -5,16 +5,18 @@
 //!   Customer | LegacyBooking ──▶ Writer (json, csv, sql, avro) ──▶ bytes
 //! ```
 //!
-//! Beside them stands [`outgoing`]: how a server that somebody named is spoken to.
+//! Beside them stand [`outgoing`], how a server that somebody named is spoken to, and [`xml_feed`], the events that
+//! providers have for sale.
 //!
 //! Invariants:
-//! - Nothing here knows the product: what a record means is said elsewhere. Nothing but [`outgoing`] does I/O or reads
-//!   a clock.
+//! - Nothing here knows the product: what a record means is said elsewhere. Nothing but [`outgoing`] does I/O or
+//!   reads a clock.
 //! - Memory is bounded by [`RECORD_BYTES_MAX`] and a piece of the input (for Avro, by a block), whatever is read.
 //! - No input makes a reader panic, and how the input is cut into pieces changes nothing.
 //! - A broken record costs itself: it is named with its place, and reading goes on behind it.
 //!
-//! Next: [`salon`] for the records, [`Reader`] for reading, [`Writer`] for writing, [`outgoing`] for requests.
+//! Next: [`salon`] for the records, [`Reader`] for reading, [`Writer`] for writing, [`outgoing`] for requests,
+//! [`xml_feed`] for feeds.
 
 mod avro;
 mod fields;
@@ -22,6 +24,7 @@ pub mod outgoing;
 mod read;
 pub mod salon;
 mod write;
+pub mod xml_feed;
 
 pub use read::{Format, PROBLEMS_MAX, Place, Problem, RECORD_BYTES_MAX, Reader};
 pub use write::Writer;

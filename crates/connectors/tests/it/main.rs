@@ -2,6 +2,7 @@
 
 mod avro;
 mod broken;
+mod feed;
 mod generated;
 mod outgoing;
 mod shapes;
