@@ -5,12 +5,12 @@
 //!   Customer | LegacyBooking ──▶ Writer (json, csv, sql, avro) ──▶ bytes
 //! ```
 //!
-//! Beside them stand [`outgoing`], how a server that somebody named is spoken to, and [`xml_feed`], the events that
-//! providers have for sale.
+//! Beside them stand [`outgoing`], how a server that somebody named is spoken to; [`xml_feed`], the events that
+//! providers have for sale; and [`feed_fetch`], how these come here.
 //!
 //! Invariants:
-//! - Nothing here knows the product: what a record means is said elsewhere. Nothing but [`outgoing`] does I/O or
-//!   reads a clock.
+//! - Nothing here knows the product: what a record means is said elsewhere. Nothing but [`outgoing`] and
+//!   [`feed_fetch`] does I/O or reads a clock.
 //! - Memory is bounded by [`RECORD_BYTES_MAX`] and a piece of the input (for Avro, by a block), whatever is read.
 //! - No input makes a reader panic, and how the input is cut into pieces changes nothing.
 //! - A broken record costs itself: it is named with its place, and reading goes on behind it.
@@ -19,6 +19,7 @@
 //! [`xml_feed`] for feeds.
 
 mod avro;
+pub mod feed_fetch;
 mod fields;
 pub mod outgoing;
 mod read;

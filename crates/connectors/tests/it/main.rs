@@ -3,6 +3,7 @@
 mod avro;
 mod broken;
 mod feed;
+mod fetch;
 mod generated;
 mod outgoing;
 mod shapes;
