@@ -14,6 +14,7 @@ mod demo_salon;
 pub mod docs;
 pub mod drop_in;
 pub mod examples;
+pub mod feed_server;
 pub mod first_sale;
 pub mod gate;
 pub mod health;

@@ -6,6 +6,7 @@ pub mod clock;
 pub mod completions;
 pub mod export;
 pub mod failure;
+pub mod feed_server;
 pub mod generate;
 pub mod import;
 pub mod keys;
@@ -53,6 +54,8 @@ enum Command {
     Clock(clock::Clock),
     /// Print the OpenAPI document
     Openapi(openapi::OpenApi),
+    /// Serve made-up feeds of events, and let them fail
+    FeedServer(feed_server::FeedServerCommand),
     /// Measure a running server, fill it, or check what it has kept
     #[command(subcommand)]
     Load(Box<load::LoadCommand>),
@@ -72,6 +75,7 @@ pub fn run() -> ExitCode {
         Command::Keys(keys) => keys.run(),
         Command::Clock(clock) => clock.run(),
         Command::Openapi(openapi) => openapi.run(),
+        Command::FeedServer(feed_server) => feed_server.run(),
         Command::Load(load) => Ok(load::run(&load)),
         Command::Completions(completions) => completions.run(),
     };

@@ -12,6 +12,7 @@ mod clock;
 mod consumers;
 mod docs;
 mod examples;
+mod feed_server;
 mod flash_sales;
 mod generated;
 mod imports;
