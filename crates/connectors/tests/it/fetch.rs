@@ -197,12 +197,15 @@ async fn a_large_feed_comes_whole() {
     assert!(text(&spool).as_bytes() == body && spool.bytes() == body.len() as u64);
 }
 
+/// A path, its answers, the status that the fetch ends with, and how often it asked.
+type Row = (&'static str, Vec<Answer>, Result<(), u16>, u32);
+
 #[tokio::test]
 async fn what_is_temporary_is_tried_again_and_the_rest_is_not() {
     let good = || feed("", b"<planList/>");
     let folder = Folder::new();
     let fetcher = fetcher(&folder);
-    let rows: [(&'static str, Vec<Answer>, Result<(), u16>, u32); 9] = [
+    let rows: [Row; 9] = [
         ("/500", vec![status("500 Oh", ""), status("503 Oh", "Retry-After: 0\r\n"), good()], Ok(()), 3),
         ("/429", vec![status("429 Slow down", ""), good()], Ok(()), 2),
         ("/408", vec![status("408 Late", ""), good()], Ok(()), 2),

@@ -191,7 +191,7 @@ fn check_event(event: &Event) {
     id(&event.id);
     assert!(event.title.chars().count() <= TEXT_CHARS_MAX && event.plans.len() <= PLANS_MAX);
     let order = |ids: Vec<&String>| {
-        assert!(ids.windows(2).all(|pair| (pair[0].len(), pair[0]) < (pair[1].len(), pair[1])))
+        assert!(ids.windows(2).all(|pair| (pair[0].len(), pair[0]) < (pair[1].len(), pair[1])));
     };
     order(event.plans.iter().map(|plan| &plan.id).collect());
     for plan in &event.plans {
