@@ -19,6 +19,7 @@ use crate::flash_sales::live::Streams;
 use crate::flash_sales::statistics::Statistics;
 use crate::jobs::JobFiles;
 use crate::readiness::Readiness;
+use crate::sealing::Sealer;
 use crate::soundness::Soundness;
 use crate::tenants::{self, CreateTenant, DropIns};
 use crate::webhooks::Webhooks;
@@ -40,6 +41,7 @@ struct Inner {
     access: Access,
     default_tenant: String,
     accounts: Accounts,
+    sealer: Sealer,
     directory: Directory,
     feeds: Feeds,
     sale_streams: Streams,
@@ -61,12 +63,12 @@ pub enum Access {
 }
 
 impl App {
-    /// The state of a server over `engine`. Cursors are sealed with `cursor_key`; `soundness` is what the scrub of
-    /// its log finds.
+    /// The state of a server over `engine`. Cursors are sealed with `cursor_key`; others' secrets are kept by
+    /// `sealer`; `soundness` is what the scrub of its log finds.
     pub fn new(
         engine: Engine<Booking>,
         cursor_key: &[u8; 32],
-        accounts: Accounts,
+        (accounts, sealer): (Accounts, Sealer),
         access: Access,
         default_tenant: impl Into<String>,
         soundness: Soundness,
@@ -78,6 +80,7 @@ impl App {
             access,
             default_tenant,
             accounts,
+            sealer,
             directory: Directory::default(),
             feeds: Feeds::default(),
             sale_streams: Streams::default(),
@@ -138,6 +141,11 @@ impl App {
     /// What accounts need besides the view.
     pub fn accounts(&self) -> &Accounts {
         &self.0.accounts
+    }
+
+    /// Seals what is kept of others' secrets.
+    pub fn sealer(&self) -> &Sealer {
+        &self.0.sealer
     }
 
     /// The sales that are listened to.

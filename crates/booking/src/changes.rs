@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::accounts::http::UserBody;
 use crate::app::{App, Scope};
 use crate::appointments::http::AppointmentBody;
+use crate::catalogue::http::{EventBody, ProviderBody};
 use crate::flash_sales::http::{OrderBody, ProductBody, SaleBody};
 use crate::flash_sales::{Order, Product, Sale, Versioned};
 use crate::jobs::http::{JobBody, ScheduleBody};
@@ -37,7 +38,7 @@ use crate::tenants::http::keys::ApiKeyBody;
 use crate::tenants::http::tenants::TenantBody;
 use crate::webhooks::Endpoint;
 use crate::webhooks::http::WebhookBody;
-use crate::{accounts, appointments, feed, jobs, salons, tenants};
+use crate::{accounts, appointments, catalogue, feed, jobs, salons, tenants};
 
 /// A page is cut when its records have about this many bytes, so that no view is held for long.
 const PAGE_BYTES: usize = 256 * 1024;
@@ -53,8 +54,8 @@ pub struct ChangeBody {
     at: Time,
     /// The kind of record: `appointment`, `product`, `sale`, `order`, `user`, `salon_settings`, `employee`, `service`,
     /// `resource`, `customer`, `shift_plan` (its `record_id` is the employee's), `booking`, `booking_series`,
-    /// `waitlist_entry`, `legacy_booking`, `webhook`, `job` or `schedule`; in the server's feed `tenant`, `api_key`,
-    /// `job` or `schedule`.
+    /// `waitlist_entry`, `legacy_booking`, `webhook`, `provider` (of events), `event`, `job` or `schedule`; in the
+    /// server's feed `tenant`, `api_key`, `job` or `schedule`.
     kind: &'static str,
     /// The record's `id`.
     record_id: Uuid,
@@ -104,6 +105,10 @@ pub enum ChangeData {
     Schedule(ScheduleBody),
     /// Of the kind `webhook`.
     Webhook(WebhookBody),
+    /// Of the kind `provider`.
+    Provider(ProviderBody),
+    /// Of the kind `event`.
+    Event(EventBody),
     /// Of the kind `tenant`.
     Tenant(TenantBody),
     /// Of the kind `api_key`.
@@ -197,6 +202,14 @@ fn data(view: &View, change: &Change<'_>) -> (Uuid, ChangeData) {
         Kind::Webhook => {
             let found = Versioned::<Endpoint>::read(&change.version);
             (found.is.id, ChangeData::Webhook(found.into()))
+        }
+        Kind::Provider => {
+            let found = Versioned::<catalogue::Provider>::read(&change.version);
+            (found.is.id, ChangeData::Provider(found.into()))
+        }
+        Kind::Event => {
+            let found = Versioned::<catalogue::Event>::read(&change.version);
+            (found.is.id, ChangeData::Event(found.into()))
         }
         Kind::Tenant => {
             let found = tenants::view::read(&change.version);

@@ -34,6 +34,10 @@ pub enum Counter {
     SalonNumbers = 20,
     /// The last number given to an entry of the waitlist.
     WaitlistNumbers = 21,
+    /// The longest plan that an event ever had, in microseconds.
+    LongestPlan = 24,
+    /// The last batch that changed what a search for events finds.
+    CatalogueChanged = 25,
 }
 
 /// The hash under which a text stands in keys: the first 128 bits of its BLAKE3.

@@ -66,6 +66,10 @@ pub enum Kind {
     Schedule = 41,
     /// A webhook, by its id.
     Webhook = 32,
+    /// A provider of events, by the hash of its name.
+    Provider = 36,
+    /// An event, by its id.
+    Event = 37,
 }
 
 impl Kind {
@@ -92,6 +96,8 @@ impl Kind {
             Kind::Job => "job",
             Kind::Schedule => "schedule",
             Kind::Webhook => "webhook",
+            Kind::Provider => "provider",
+            Kind::Event => "event",
         }
     }
 
@@ -138,6 +144,8 @@ impl Kind {
             40 => Kind::Job,
             41 => Kind::Schedule,
             32 => Kind::Webhook,
+            36 => Kind::Provider,
+            37 => Kind::Event,
             _ => panic!("a view of this build holds no records of kind {number}"),
         }
     }
@@ -233,6 +241,14 @@ pub enum Index {
     WebhookLane = 33,
     /// Webhook, change → a change that was never delivered.
     WebhookDead = 34,
+    /// Start, event → what a search for events reads.
+    EventByStart = 36,
+    /// Hash of the provider's name, hash of the provider's id → an event, and what was stated of it last.
+    EventByExternal = 37,
+    /// Hash of the provider's name, id → a run.
+    RunByProvider = 38,
+    /// Number of the tenant, hash of the provider's name → how far a provider is. Kept in the system tenant.
+    ProviderState = 39,
 }
 
 impl Index {

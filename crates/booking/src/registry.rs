@@ -146,6 +146,8 @@ domains! {
     5 Consumers(consumers) facts 500..=599;
     /// What is sent of a tenant's changes, and where to.
     7 Webhooks(webhooks) facts 700..=799;
+    /// Events of providers, and the runs that carry them over.
+    8 Catalogue(catalogue) facts 800..=899;
     /// Requests that are many commands.
     9 Batches(batches) facts 900..=999;
     /// Long work, and what queues it by itself.

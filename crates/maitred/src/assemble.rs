@@ -11,8 +11,9 @@ use maitred_booking::accounts::token::Secrets;
 use maitred_booking::app::{Access, App};
 use maitred_booking::background::all_consumers;
 use maitred_booking::jobs::JobFiles;
+use maitred_booking::sealing::Sealer;
 use maitred_booking::soundness::Soundness;
-use maitred_booking::webhooks::secret::Sealer;
+use maitred_booking::webhooks::secret;
 use maitred_connectors::outgoing::Client;
 use maitred_core::{PartitionId, Timestamp};
 use maitred_engine::background::Background;
@@ -218,10 +219,11 @@ impl Node {
             None => self.folder.secret("token", random()?)?,
         };
         let accounts = Accounts::new(Secrets { current, previous: secrets.previous }, body_key);
+        let sealer = Sealer::new(&self.folder.secret("sealing", random()?)?);
         let app = App::new(
             self.engine.clone(),
             &cursor_key,
-            accounts,
+            (accounts, sealer),
             access,
             default_tenant,
             self.soundness.clone(),
@@ -236,7 +238,7 @@ impl Node {
     /// # Errors
     /// As [`Node::app`].
     pub fn employ(&self, app: &App, client: Client) -> Result<webhooks::Workers, StartError> {
-        let sealer = Sealer::new(&self.folder.secret("webhook", random()?)?);
+        let sealer = secret::Sealer::new(&self.folder.secret("webhook", random()?)?);
         app.webhooks().employ(sealer, Box::new(HttpCourier(client)));
         Ok(webhooks::Workers::start(app.clone(), random().map(u64::from_le_bytes)?))
     }
@@ -292,7 +294,8 @@ pub fn in_memory() -> Result<(App, Threads), StartError> {
         on_broken: Box::new(exit),
     });
     let accounts = Accounts::new(Secrets { current: random()?, previous: None }, random()?);
-    Ok((App::new(engine, &random()?, accounts, Access::Keys, "default", Soundness::default()), threads))
+    let secrets = (accounts, Sealer::new(&random()?));
+    Ok((App::new(engine, &random()?, secrets, Access::Keys, "default", Soundness::default()), threads))
 }
 
 /// Bits from the system's source.

@@ -26,6 +26,7 @@ use crate::examples;
         (name = "appointments", description = "Time on a resource, owned by another system"),
         (name = "salons", description = "Staff, services, shifts, what can be booked, and what is"),
         (name = "flash sales", description = "Products, what is sold of them in a rush, and who bought it"),
+        (name = "catalogue", description = "Events of providers, their runs, and the search"),
         (name = "users", description = "Accounts: register, log in, change the password, leave"),
         (name = "changes", description = "What happened to records, in pages and live"),
         (name = "tenants", description = "Businesses: every rule and limit lives inside one"),

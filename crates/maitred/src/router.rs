@@ -11,6 +11,7 @@ use axum::{Extension, Router};
 use maitred_booking::accounts::http as accounts;
 use maitred_booking::app::{Access, App, authorize, authorize_or_token, count};
 use maitred_booking::appointments::http as appointments;
+use maitred_booking::catalogue::http::{events, providers, runs};
 use maitred_booking::changes;
 use maitred_booking::consumers::http as consumers;
 use maitred_booking::flash_sales::http::{orders, products, reports, sales};
@@ -125,6 +126,20 @@ pub fn with_limits(app: &App, limits: &Limits) -> (Router, utoipa::openapi::Open
         .allow(Customer, routes!(orders::versions))
         .allow(Staff, routes!(orders::pay))
         .allow(Customer, routes!(orders::cancel))
+        // The catalogue of events: who states them, how that went, and what is found.
+        .allow(Public, routes!(events::search))
+        .allow(Public, routes!(events::get))
+        .allow(Public, routes!(events::versions))
+        .allow(Staff, routes!(providers::list))
+        .allow(Owner, routes!(providers::create))
+        .allow(Staff, routes!(providers::get))
+        .allow(Owner, routes!(providers::update))
+        .allow(Staff, routes!(providers::versions))
+        .allow(Owner, routes!(runs::sync))
+        .allow(Staff, routes!(runs::list))
+        .allow(Staff, routes!(runs::get))
+        .allow(Owner, routes!(runs::accept))
+        .allow(Owner, routes!(runs::discard))
         // Accounts of users.
         .allow(Public, routes!(accounts::register))
         .allow(Public, routes!(accounts::authenticate))
@@ -188,6 +203,7 @@ pub fn with_limits(app: &App, limits: &Limits) -> (Router, utoipa::openapi::Open
         .drop_in(drop_in::sesami::routes())
         .drop_in(drop_in::fapi::routes())
         .drop_in(drop_in::bookipi::routes())
+        .drop_in(drop_in::integrator::routes())
         // Pages for people.
         .pages(welcome::pages())
         .pages(docs::pages());

@@ -295,7 +295,8 @@ impl<T, Place: Copy> Pages<T, Place> {
     }
 }
 
-fn records<T: DeserializeOwned>(
+/// The records of a kind behind `after` that `want` wants, in the order of their ids.
+pub(crate) fn records<T: DeserializeOwned>(
     view: &dyn Read,
     tenant: TenantNumber,
     kind: Kind,

@@ -207,7 +207,7 @@ fn check_name(found: &mut Vec<Violation>, name: &str) {
     check_text(found, "/name", "invalid-name", name, 1..=NAME_CHARS_MAX);
 }
 
-fn check_time_zone(found: &mut Vec<Violation>, time_zone: &str) {
+pub(crate) fn check_time_zone(found: &mut Vec<Violation>, time_zone: &str) {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_+-/".contains(&byte);
     if !(1..=TIME_ZONE_BYTES_MAX).contains(&time_zone.len()) || !time_zone.bytes().all(plain) {
         let detail = "time_zone must be an IANA time zone, such as Europe/Berlin";

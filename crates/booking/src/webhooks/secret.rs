@@ -1,15 +1,14 @@
 //! The secrets that deliveries are signed with, and their signatures.
 //!
 //! Invariants:
-//! - A secret is 32 bytes of the system's random source, shown as `whsec_` and base64, and kept sealed:
-//!   AES-256-GCM-SIV (RFC 8452) under a key of the data folder, bound to its endpoint.
+//! - A secret is 32 bytes of the system's random source, shown as `whsec_` and base64, and kept sealed
+//!   ([`crate::sealing`]), bound to its endpoint.
 //! - Neither a secret nor a sealed one has a `Debug` form that shows it.
 //!
 //! Source: Standard Webhooks, <https://github.com/standard-webhooks/standard-webhooks>, "Signature scheme".
 
 use std::fmt;
 
-use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
@@ -17,6 +16,8 @@ use maitred_core::{TenantNumber, Timestamp};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use uuid::Uuid;
+
+use crate::sealing;
 
 /// How many bytes a secret has.
 pub const SECRET_BYTES: usize = 32;
@@ -32,7 +33,7 @@ pub struct Secret(Vec<u8>);
 pub struct Sealed(pub Vec<u8>);
 
 /// Seals and opens secrets, with a key of the data folder.
-pub struct Sealer(RandomizedNonceKey);
+pub struct Sealer(sealing::Sealer);
 
 macro_rules! opaque {
     ($($name:ident)*) => {
@@ -80,33 +81,25 @@ pub fn signatures(secrets: &[Secret], id: &str, at: Timestamp, payload: &[u8]) -
 impl Sealer {
     /// With a key of its own.
     pub fn new(key: &[u8; 32]) -> Self {
-        Sealer(RandomizedNonceKey::new(&AES_256_GCM_SIV, key).expect("the key has the right length"))
+        Sealer(sealing::Sealer::new(key))
     }
 
     /// Seals an endpoint's secret; `None` where the system gives no random bits.
     pub fn seal(&self, secret: &Secret, tenant: TenantNumber, endpoint: Uuid) -> Option<Sealed> {
-        let mut bytes = secret.0.clone();
-        let nonce = self.0.seal_in_place_append_tag(bound(tenant, endpoint), &mut bytes).ok()?;
-        let mut sealed = nonce.as_ref().to_vec();
-        sealed.extend_from_slice(&bytes);
-        Some(Sealed(sealed))
+        self.0.seal(&secret.0, &bound(tenant, endpoint)).map(Sealed)
     }
 
     /// Opens it; `None` where it was sealed for another endpoint or by another key.
     pub fn open(&self, sealed: &Sealed, tenant: TenantNumber, endpoint: Uuid) -> Option<Secret> {
-        let (nonce, body) = sealed.0.split_at_checked(NONCE_LEN)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        let mut body = body.to_vec();
-        let secret = self.0.open_in_place(nonce, bound(tenant, endpoint), &mut body).ok()?;
-        Some(Secret(secret.to_vec()))
+        self.0.open(&sealed.0, &bound(tenant, endpoint)).map(Secret)
     }
 }
 
-fn bound(tenant: TenantNumber, endpoint: Uuid) -> Aad<[u8; 20]> {
+fn bound(tenant: TenantNumber, endpoint: Uuid) -> [u8; 20] {
     let mut bytes = [0; 20];
     bytes[..4].copy_from_slice(&tenant.0.to_be_bytes());
     bytes[4..].copy_from_slice(endpoint.as_bytes());
-    Aad::from(bytes)
+    bytes
 }
 
 #[cfg(test)]

@@ -4,10 +4,12 @@
 //! - A drop-in translates: it calls the commands and queries that the native API calls, and has no rule of its own.
 //! - Nothing depends on a drop-in but its line in [`crate::router`]: retiring one deletes a folder and that line.
 //!
-//! Next: [`sesami`] for appointments, [`fapi`] for bookings of salons, [`bookipi`] for the flash sale.
+//! Next: [`sesami`] for appointments, [`fapi`] for bookings of salons, [`bookipi`] for the flash sale,
+//! [`integrator`] for events.
 
 pub mod bookipi;
 pub mod fapi;
+pub mod integrator;
 mod keep_alive;
 pub mod sesami;
 mod tenant;

@@ -29,7 +29,7 @@ use crate::accounts::LoggedIn;
 use crate::app::{Accepted, Access, App, Scope};
 use crate::money::{Money, MoneyBody};
 use crate::paging::{self, ListQuery};
-use crate::record::Kind;
+use crate::record::{Kind, RecordId};
 use crate::violation::refuse_any;
 
 /// The size of a command of this domain in memory, roughly.
@@ -118,7 +118,7 @@ fn own(outcome: crate::Outcome) -> Outcome {
 }
 
 /// The tag of a body that shows a version and what changes without one.
-fn tag(version: u64, body: &impl Serialize) -> ETag {
+pub(crate) fn tag(version: u64, body: &impl Serialize) -> ETag {
     let json = serde_json::to_vec(body).expect("texts and numbers have a JSON form");
     let hash = blake3::hash(&json);
     let (head, _) = hash.as_bytes().split_first_chunk().expect("a BLAKE3 hash has 32 bytes");
@@ -126,7 +126,7 @@ fn tag(version: u64, body: &impl Serialize) -> ETag {
 }
 
 /// The answer to a command: `location` is the path of what was made.
-fn write_reply<T: Serialize>(
+pub(crate) fn write_reply<T: Serialize>(
     (version, body): (u64, T),
     location: Option<String>,
     (position, replayed): (Position, bool),
@@ -152,7 +152,7 @@ fn time(at: Option<Timestamp>) -> Option<Time> {
     at.map(Time)
 }
 
-/// The versions of a record, the oldest first.
+/// The versions of a product, a sale or an order, the oldest first.
 async fn versions<T, Body>(
     app: &App,
     scope: &Scope,
@@ -164,13 +164,27 @@ where
     T: DeserializeOwned,
     Body: From<Versioned<T>> + Serialize,
 {
-    let list = format!("{} versions", kind.as_str());
-    let listing = query.open(app, (&list, Some(id.as_bytes())), scope.tenant, at_least).await?;
+    versions_of::<T, Body>(app, view::record_id(scope.tenant, kind, id), query, at_least).await
+}
+
+/// The versions of a record of any kind, the oldest first.
+pub(crate) async fn versions_of<T, Body>(
+    app: &App,
+    record: RecordId,
+    query: &ListQuery,
+    at_least: AtLeast,
+) -> Result<Response, Problem>
+where
+    T: DeserializeOwned,
+    Body: From<Versioned<T>> + Serialize,
+{
+    let list = format!("{} versions", record.kind.as_str());
+    let of = record.id.to_be_bytes();
+    let listing = query.open(app, (&list, Some(&of)), record.tenant, at_least).await?;
     let after = listing.after.as_deref().map(paging::read_change);
-    let record = view::record_id(scope.tenant, kind, id);
     let found = view::versions::<T>(&listing.view, record, after, listing.as_of, query.limit.get() + 1);
     if found.is_empty() && after.is_none() {
-        return Err(Problem::not_found(kind.as_str()));
+        return Err(Problem::not_found(record.kind.as_str()));
     }
     let partition = listing.view.position().partition;
     let place = |(change, _): &(ChangeId, Versioned<T>)| paging::write_change(*change);
