@@ -53,6 +53,11 @@ pub fn body(method: &str, path: &str) -> Option<Value> {
             "starts_at": "2030-05-06T10:00:00Z", "ends_at": "2030-05-06T11:00:00Z",
         }),
         ("PATCH", "/sales/{id}") => json!({"quantity": 20}),
+        ("POST", "/providers") => json!({
+            "name": "arena", "url": "https://feeds.example/arena.xml", "interval_seconds": 60,
+            "time_zone": "Europe/Madrid", "currency": "EUR", "headers": {"X-Key": "a secret"}, "active": false,
+        }),
+        ("PATCH", "/providers/{provider}") => json!({"interval_seconds": 15}),
         ("POST", "/users" | "/users/authenticate") => person(),
         ("POST", "/users/me/password") => {
             json!({"password": "a long password", "new_password": "another long password"})

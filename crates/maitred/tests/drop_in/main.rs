@@ -9,6 +9,7 @@ mod client;
 mod fapi;
 #[path = "../reconciled/mod.rs"]
 mod reconciled;
+mod integrator;
 mod rows;
 mod server;
 mod sesami;

@@ -76,14 +76,24 @@ fn given<'de, D: serde::Deserializer<'de>>(reader: D) -> Result<Option<Value>, D
 
 /// Replays `table`, which must have rows of each of `sections`, and of no other.
 pub(crate) fn replay(table: &str, sections: &[&str]) {
+    replay_with(table, sections, |_| {});
+}
+
+/// The same on servers that `prepare` has filled.
+pub(crate) fn replay_with(table: &str, sections: &[&str], prepare: impl Fn(&Server)) {
     let table: Table = serde_json::from_str(table).expect("a table");
     let mut seen: Vec<&str> = table.rows.iter().map(|row| &*row.section).collect();
     seen.sort_unstable();
     seen.dedup();
     assert_eq!(seen, sections);
-    let shared = Server::open();
+    let open = || {
+        let server = Server::open();
+        prepare(&server);
+        server
+    };
+    let shared = open();
     for (number, row) in table.rows.iter().enumerate() {
-        let fresh = row.fresh.then(Server::open);
+        let fresh = row.fresh.then(open);
         let server = fresh.as_ref().unwrap_or(&shared);
         // No slug, and nothing that JSON escapes.
         let mut bound = BTreeMap::from([("$org".to_owned(), format!("Org {number}"))]);

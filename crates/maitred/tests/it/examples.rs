@@ -28,6 +28,7 @@ fn every_example_is_accepted_as_it_stands() {
             sent.insert((method.to_owned(), path.to_owned()));
             let at = path
                 .replace("{tenant}", "north")
+                .replace("{provider}", "arena")
                 .replace("{external_id}", "visit-1")
                 .replace("{id}", id)
                 .replace("{date}", "2030-12-24");
@@ -48,6 +49,8 @@ fn every_example_is_accepted_as_it_stands() {
     let batch = send("POST", &at("/appointments/batch"), "", &as_it_is, "");
     assert_eq!(batch["items"][0]["outcome"], "ignored_stale", "it is the same appointment");
 
+    send("POST", &at("/providers"), "", &as_it_is, "");
+    send("PATCH", &at("/providers/{provider}"), "", &as_it_is, "");
     let product = id(&send("POST", &at("/products"), "", &as_it_is, ""));
     send("PATCH", &at("/products/{id}"), &product, &as_it_is, "");
     let of_product = |mut body: Value| {

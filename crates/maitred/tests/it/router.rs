@@ -15,6 +15,7 @@ fn operations(server: &Server) -> Vec<(&'static str, String, utoipa::openapi::pa
         let path = pattern
             .replace("{tenant}", "salon")
             .replace("{external_id}", "a")
+            .replace("{provider}", "arena")
             .replace("{id}", "01890000-0000-7000-8000-000000000000")
             .replace("{absence}", "01890000-0000-7000-8000-000000000000")
             .replace("{delivery}", "msg_0")
