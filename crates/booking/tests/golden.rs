@@ -5,6 +5,8 @@
 
 #[path = "golden/jobs.rs"]
 mod job_samples;
+#[path = "golden/catalogue.rs"]
+mod catalogue_samples;
 #[path = "golden/salons.rs"]
 mod salon_samples;
 #[path = "golden/webhooks.rs"]
@@ -142,6 +144,7 @@ fn samples() -> Vec<(&'static str, Fact)> {
     samples.extend(flash_sale_samples().map(|(name, fact)| (name, Fact::FlashSales(fact))));
     samples.extend(salon_samples::all().map(|(name, fact)| (name, Fact::Salons(fact))));
     samples.extend(webhook_samples::all().map(|(name, fact)| (name, Fact::Webhooks(fact))));
+    samples.extend(catalogue_samples::all().map(|(name, fact)| (name, Fact::Catalogue(fact))));
     samples.extend(account_samples().map(|(name, fact)| (name, Fact::Accounts(fact))));
     samples
 }
@@ -333,6 +336,7 @@ const VIEWS: &[(&str, std::ops::RangeInclusive<u16>)] = &[
     ("view-consumers", 500..=599),
     ("view-jobs", 1000..=1099),
     ("view-webhooks", 700..=799),
+    ("view-catalogue", 800..=899),
 ];
 
 #[test]

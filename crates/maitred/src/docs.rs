@@ -282,6 +282,7 @@ error_pages! {
     "webhook-inactive"
     "webhook-not-found"
     "wrong-password"
+    "zone-without-price"
 }
 
 async fn errors() -> Response {

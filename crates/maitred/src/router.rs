@@ -11,7 +11,7 @@ use axum::{Extension, Router};
 use maitred_booking::accounts::http as accounts;
 use maitred_booking::app::{Access, App, authorize, authorize_or_token, count};
 use maitred_booking::appointments::http as appointments;
-use maitred_booking::catalogue::http::{events, providers, runs};
+use maitred_booking::catalogue::http::{events, providers, runs, zones};
 use maitred_booking::changes;
 use maitred_booking::consumers::http as consumers;
 use maitred_booking::flash_sales::http::{orders, products, reports, sales};
@@ -130,6 +130,7 @@ pub fn with_limits(app: &App, limits: &Limits) -> (Router, utoipa::openapi::Open
         .allow(Public, routes!(events::search))
         .allow(Public, routes!(events::get))
         .allow(Public, routes!(events::versions))
+        .allow(Owner, routes!(zones::sell))
         .allow(Staff, routes!(providers::list))
         .allow(Owner, routes!(providers::create))
         .allow(Staff, routes!(providers::get))

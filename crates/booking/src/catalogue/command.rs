@@ -26,6 +26,10 @@ pub const HEADER_SEALED_BYTES_MAX: usize = 4_200;
 pub const PROBLEMS_MAX: usize = 20;
 /// The longest description of a problem, in characters; the rest is cut off.
 pub const PROBLEM_CHARS_MAX: usize = 300;
+/// The longest title of an event, in characters.
+pub const TITLE_CHARS_MAX: usize = 1_000;
+/// The longest id that a provider gives to an event, in characters.
+pub const ID_CHARS_MAX: usize = 255;
 /// The most events of one command.
 pub const EVENTS_PER_COMMAND_MAX: usize = 256;
 
@@ -226,7 +230,8 @@ pub struct FeedZone {
 pub fn validate_create(create: &CreateProvider) -> Vec<Violation> {
     let mut found = Vec::new();
     if !is_slug(&create.name) {
-        let detail = "name must be lower-case letters, digits and hyphens, at most 63, and not begin with a hyphen";
+        let detail =
+            "name must be lower-case letters, digits and hyphens, at most 63, and not begin with a hyphen";
         found.push(Violation::new("/name", "invalid-slug", detail));
     }
     check_url(&mut found, &create.url);

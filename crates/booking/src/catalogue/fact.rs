@@ -261,7 +261,9 @@ impl SellMode {
 
     /// The one that a feed means, whatever its case.
     pub fn from_name(name: &str) -> Option<Self> {
-        [SellMode::Online, SellMode::Offline].into_iter().find(|mode| name.eq_ignore_ascii_case(mode.as_str()))
+        [SellMode::Online, SellMode::Offline]
+            .into_iter()
+            .find(|mode| name.eq_ignore_ascii_case(mode.as_str()))
     }
 }
 

@@ -76,11 +76,15 @@ struct Start {
 
 /// The starts of an event, in their order. An end before the start counts as the start.
 fn starts(event: &Event) -> Vec<Start> {
-    let mut starts: Vec<Start> = event.plans.iter().map(|plan| {
-        let end = plan.ends_at.max(plan.starts_at);
-        let behind = Timestamp::from_micros(plan.starts_at.as_micros() + 1);
-        Start { at: plan.starts_at, end_min: end, end_max: end.max(behind) }
-    }).collect();
+    let mut starts: Vec<Start> = event
+        .plans
+        .iter()
+        .map(|plan| {
+            let end = plan.ends_at.max(plan.starts_at);
+            let behind = Timestamp::from_micros(plan.starts_at.as_micros().saturating_add(1));
+            Start { at: plan.starts_at, end_min: end, end_max: end.max(behind) }
+        })
+        .collect();
     starts.sort_unstable_by_key(|start| start.at);
     starts.dedup_by(|later, kept| {
         let same = later.at == kept.at;

@@ -258,7 +258,10 @@ fn each_field_of_a_provider_has_its_refusal() {
         ("invalid-timeout", CreateProvider { timeout_seconds: 0, ..provider() }),
         ("invalid-timeout", CreateProvider { timeout_seconds: 601, ..provider() }),
         ("invalid-time-zone", CreateProvider { time_zone: "here now".into(), ..provider() }),
-        ("invalid-headers", CreateProvider { headers: vec![header("x-key", 9), header("x-key", 9)], ..provider() }),
+        (
+            "invalid-headers",
+            CreateProvider { headers: vec![header("x-key", 9), header("x-key", 9)], ..provider() },
+        ),
         ("invalid-headers", CreateProvider { headers: vec![header("host", 9)], ..provider() }),
         ("invalid-headers", CreateProvider { headers: vec![header("x-key", 4_201)], ..provider() }),
     ];
@@ -266,7 +269,12 @@ fn each_field_of_a_provider_has_its_refusal() {
         check(code, &mut world(&[]), &create(wrong), refused(code));
     }
     let many = (0..=HEADERS_MAX).map(|i| header(&format!("x-{i}"), 9)).collect();
-    check("headers", &mut world(&[]), &create(CreateProvider { headers: many, ..provider() }), refused("invalid-headers"));
+    check(
+        "headers",
+        &mut world(&[]),
+        &create(CreateProvider { headers: many, ..provider() }),
+        refused("invalid-headers"),
+    );
     let patches = [
         ("invalid-url", ProviderPatch { url: Some("x".into()), ..ProviderPatch::default() }),
         ("invalid-interval", ProviderPatch { interval_seconds: Some(0), ..ProviderPatch::default() }),
@@ -293,7 +301,12 @@ fn a_provider_is_refused_in_this_order() {
     check("patch", &mut world(&given), &inactive(), Ok(()));
     check("same patch", &mut world(&[create(provider()), inactive()]), &inactive(), Ok(()));
     for command in [request(), begin(0, 1), apply(Uuid::nil(), vec![]), vanish(Uuid::nil(), vec![])] {
-        check("inactive", &mut world(&[create(provider()), inactive()]), &command, conflict("provider-inactive"));
+        check(
+            "inactive",
+            &mut world(&[create(provider()), inactive()]),
+            &command,
+            conflict("provider-inactive"),
+        );
     }
 }
 
@@ -477,7 +490,8 @@ fn what_is_missing_is_marked_and_still_served() {
     let one = event("a", "A", vec![plan("1", (1, 2), vec![zone("1", Some(2_000))])]);
     sync(&mut world, NAME, &[one], 2);
     let found = view::event(&world.view, TENANT, id, None).expect("it is there");
-    let marks: Vec<_> = found.is.plans.iter().map(|plan| (plan.id.as_str(), plan.vanished, plan.zones.len())).collect();
+    let marks: Vec<_> =
+        found.is.plans.iter().map(|plan| (plan.id.as_str(), plan.vanished, plan.zones.len())).collect();
     assert_eq!(marks, [("1", false, 2), ("2", true, 2)]);
     assert_eq!(found.is.prices(), Some((1_000, 9_000)), "prices of what is missing count");
     assert_eq!(titles(&world, &Search::starting(hour(30), hour(30))), ["A"]);
@@ -515,7 +529,8 @@ fn an_event_that_was_ever_online_stays_so() {
 
 #[test]
 fn ids_are_scoped_by_their_parent() {
-    let mut world = world(&[create(provider()), create(CreateProvider { name: "hall".into(), ..provider() })]);
+    let mut world =
+        world(&[create(provider()), create(CreateProvider { name: "hall".into(), ..provider() })]);
     let same = |title: &str| event("1", title, vec![plan("1", (1, 2), vec![zone("1", Some(100))])]);
     sync(&mut world, NAME, &[same("At the arena")], 1);
     sync(&mut world, "hall", &[same("In the hall")], 1);
@@ -544,6 +559,11 @@ fn a_command_takes_as_many_events_as_there_is_room_for() {
     let huge = event("z", "Huge", vec![plan("1", (1, 2), zones(3_000))]);
     let applied = applied(&mut world, &apply(run.id, vec![huge]));
     assert_eq!((applied.taken, applied.too_large, applied.created), (1, 1, 0));
+    let titled = event("y", &"ä".repeat(1_001), vec![]);
+    let named = event(&"y".repeat(256), "A", vec![]);
+    let longest = event(&"y".repeat(255), &"\u{1}".repeat(1_000), vec![plan("1", (1, 2), vec![])]);
+    let applied = self::applied(&mut world, &apply(run.id, vec![titled, named, longest]));
+    assert_eq!((applied.taken, applied.too_large, applied.created), (3, 2, 1));
 }
 
 #[test]
@@ -568,7 +588,8 @@ fn plans_that_are_missing_give_way_when_an_event_grows() {
 fn two_events() -> World<Rules> {
     let mut world = world(&[create(provider())]);
     let zones = || vec![zone("1", Some(1_500)), zone("2", Some(3_000))];
-    let shows = event("a", "Los Morancos: ¡Señor!", vec![plan("1", (10, 12), zones()), plan("2", (20, 30), zones())]);
+    let shows =
+        event("a", "Los Morancos: ¡Señor!", vec![plan("1", (10, 12), zones()), plan("2", (20, 30), zones())]);
     let free = event("b", "Open air", vec![plan("1", (20, 21), vec![zone("1", None)])]);
     sync(&mut world, NAME, &[shows, free], 2);
     world
@@ -673,7 +694,13 @@ fn a_row_says_what_the_event_is() {
 fn a_search_that_visits_much_goes_on_behind_a_cursor() {
     let mut world = world(&[create(provider())]);
     let feed: Vec<FeedEvent> = (0..super::search::VISITS_MAX + 10)
-        .map(|i| event(&format!("e{i}"), if i % 5_000 == 7 { "rare" } else { "usual" }, vec![plan("1", (1, 2), vec![])]))
+        .map(|i| {
+            event(
+                &format!("e{i}"),
+                if i % 5_000 == 7 { "rare" } else { "usual" },
+                vec![plan("1", (1, 2), vec![])],
+            )
+        })
         .collect();
     sync(&mut world, NAME, &feed, EVENTS_PER_COMMAND_MAX);
     let rare = Search { words: fold::words("rare"), ..Search::starting(hour(1), hour(1)) };

@@ -1,6 +1,7 @@
 //! `maitred serve`.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,8 @@ use clap::Args;
 use maitred_booking::app::{Access, App};
 use maitred_booking::readiness::Readiness;
 use maitred_booking::tenants;
+use maitred_connectors::feed_fetch::{self, Fetcher};
+use maitred_connectors::outgoing::{self, Client};
 use maitred_web::{Guard, Problem};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -18,15 +21,19 @@ use tower::util::option_layer;
 
 use super::failure::{Done, Failure, not_started};
 use super::{logging, out};
-use crate::assemble::Node;
+use crate::assemble::{Node, random};
 use crate::config::{Config, Flags, Limits};
+use crate::first_providers::{self, Interval, NamedFeed};
 use crate::gate::Gate;
+use crate::syncer::Syncer;
 use crate::{demo, open_files, router, serve};
 
 /// How many connections wait to be accepted.
 const BACKLOG: u32 = 1_024;
 /// Open files besides the connections: those of the log and the view, and whatever a snapshot or a scrub reads.
 const OTHER_FILES: u64 = 128;
+/// The folder in the data folder where feeds are while they are read.
+const FEEDS_FOLDER: &str = "feeds";
 /// How long a stop waits until the last tries to buy are written.
 const KEEPING_TIME: Duration = Duration::from_secs(5);
 /// The exit status after a second signal.
@@ -40,6 +47,8 @@ Examples:
     maitred serve --demo
   Keep the data in another folder, and listen on another port:
     maitred serve --data /var/lib/maitred --listen 127.0.0.1:9000
+  Search the events of others, fetched every 15 seconds:
+    maitred serve --provider arena=http://127.0.0.1:9100/feed.xml --sync-interval 15s
   Serve other machines: make a key first, then demand keys:
     maitred keys create --role admin --data /var/lib/maitred
     maitred serve --auth --listen 0.0.0.0:8080 --data /var/lib/maitred
@@ -50,6 +59,13 @@ nothing acknowledged is lost either way.")]
 pub struct Serve {
     #[command(flatten)]
     flags: Flags,
+    /// A provider of events for the default tenant, and where its feed is; may be given several times. Its host may have
+    /// a private address
+    #[arg(long = "provider", value_name = "NAME=URL")]
+    providers: Vec<NamedFeed>,
+    /// How often those providers are synced, such as 15s or 5m
+    #[arg(long, value_name = "INTERVAL", default_value = "60s")]
+    sync_interval: Interval,
 }
 
 impl Serve {
@@ -77,6 +93,7 @@ impl Serve {
             );
         }
         let app = node.app_with(access, &config.server.default_tenant, secrets)?;
+        let fetcher = fetcher(data, &self.providers)?;
         let workers = node.employ(&app, client)?;
         let proxies = config.server.proxies();
         // An open server answers this machine, which is not limited; a proxy may bring others.
@@ -103,10 +120,15 @@ impl Serve {
                     () = signals.next() => return Ok(()),
                 }
             }
+            first_providers::ensure(&app, &self.providers, self.sync_interval)
+                .await
+                .map_err(Failure::unable)?;
+            let syncer = Syncer::start(&app, fetcher);
             app.readiness().ready();
             out::tell(format_args!("listening on http://{address}"));
             let life = (gate, app.readiness().clone());
             serve_until_stopped(listener, service, life, signals, &config.limits).await;
+            syncer.stop().await;
             keep_tries(&app).await;
             Ok::<_, Failure>(())
         });
@@ -116,6 +138,25 @@ impl Serve {
         tracing::info!("stopped");
         served.map(|()| ExitCode::SUCCESS)
     }
+}
+
+/// What fetches the feeds of providers: those that the operator names may have private addresses.
+fn fetcher(data: &Path, providers: &[NamedFeed]) -> Result<Fetcher, Failure> {
+    let allowed = providers.iter().map(|feed| feed.host.clone()).collect();
+    let client = Client::new(outgoing::Settings { allowed, ..outgoing::Settings::default() });
+    let settings = feed_fetch::Settings {
+        folder: data.join(FEEDS_FOLDER),
+        slots: feed_fetch::SLOTS,
+        spools_bytes_max: feed_fetch::SPOOLS_BYTES_MAX,
+        random: below,
+    };
+    let fetcher = Fetcher::new(client.map_err(Failure::unable)?, settings);
+    fetcher.map_err(|error| Failure::unable(format!("the folder for feeds cannot be used: {error}")))
+}
+
+/// A random number below another; 0 where the system gives none.
+fn below(bound: u64) -> u64 {
+    random().map_or(0, u64::from_le_bytes).checked_rem(bound).unwrap_or(0)
 }
 
 /// How many connections of those that are wanted there are files for.

@@ -3,8 +3,8 @@
 use maitred_booking::app::Access;
 use maitred_booking::catalogue::fact::Format;
 use maitred_booking::catalogue::{
-    ApplyEvents, BeginRun, Command, Counts, CreateProvider, FeedEvent, FeedPlan, FeedZone, FinishRun, Outcome,
-    RunState, SellMode,
+    ApplyEvents, BeginRun, Command, Counts, CreateProvider, FeedEvent, FeedPlan, FeedZone, FinishRun,
+    Outcome, RunState, SellMode,
 };
 use maitred_booking::money::Currency;
 use maitred_booking::tenants::{self, CreateTenant, DropIn, DropIns};
@@ -34,7 +34,9 @@ fn tenant(server: &Server, slug: &str, public: bool) -> TenantNumber {
         automatic: false,
     };
     match server.submit(TenantNumber::SYSTEM, tenants::Command::CreateTenant(create)) {
-        maitred_booking::Outcome::Tenants(tenants::Outcome::TenantCreated(created)) => created.profile.tenant(),
+        maitred_booking::Outcome::Tenants(tenants::Outcome::TenantCreated(created)) => {
+            created.profile.tenant()
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -77,7 +79,11 @@ fn event(id: &str, title: &str, sell_mode: SellMode, plans: Vec<FeedPlan>) -> Fe
 /// What stood in the replaced service while its answers were taken down.
 fn recorded() -> Vec<FeedEvent> {
     use SellMode::{Offline, Online};
-    let camela = plan("291", ("2021-06-30T21:00:00Z", "2021-06-30T22:00:00Z"), &[Some(2_000), Some(1_500), Some(3_000)]);
+    let camela = plan(
+        "291",
+        ("2021-06-30T21:00:00Z", "2021-06-30T22:00:00Z"),
+        &[Some(2_000), Some(1_500), Some(3_000)],
+    );
     let pantomima = plan("1642", ("2021-02-10T20:00:00Z", "2021-02-10T21:30:00Z"), &[Some(5_500)]);
     let morancos = [
         plan("1", ("2021-07-31T20:00:00Z", "2021-07-31T21:20:00Z"), &[Some(7_500), Some(6_500)]),
@@ -117,7 +123,9 @@ fn carry_over(server: &Server, tenant: TenantNumber, events: &[FeedEvent]) {
     let Outcome::Run { run, .. } = submit(Command::BeginRun(begin)) else { panic!("a run begins") };
     for group in events.chunks(200) {
         let apply = ApplyEvents { provider: provider.clone(), run: run.id, events: group.to_vec() };
-        let Outcome::Applied(applied) = submit(Command::ApplyEvents(apply)) else { panic!("events are written") };
+        let Outcome::Applied(applied) = submit(Command::ApplyEvents(apply)) else {
+            panic!("events are written")
+        };
         assert_eq!(applied.taken as usize, group.len());
     }
     submit(Command::FinishRun(FinishRun {
@@ -158,9 +166,16 @@ fn other_methods_are_told_in_html() {
     for path in ["/v1/events/search", "/v1/events/search/", "/v1/health", "/v1/health/"] {
         let posted = client.send(&format!("POST {path}"), &[], b"");
         assert_eq!((posted.status, posted.header("allow")), (405, Some("HEAD, GET, OPTIONS")), "{path}");
-        assert!(posted.body.starts_with(b"<!doctype html>\n<html lang=en>\n<title>405 Method Not Allowed</title>"));
+        assert!(
+            posted
+                .body
+                .starts_with(b"<!doctype html>\n<html lang=en>\n<title>405 Method Not Allowed</title>")
+        );
         let asked = client.send(&format!("OPTIONS {path}"), &[], b"");
-        assert_eq!((asked.status, asked.header("allow"), asked.body.len()), (200, Some("HEAD, GET, OPTIONS"), 0));
+        assert_eq!(
+            (asked.status, asked.header("allow"), asked.body.len()),
+            (200, Some("HEAD, GET, OPTIONS"), 0)
+        );
     }
     let head = client.send(&SUMMER.replace("GET", "HEAD"), &[], b"");
     assert_eq!((head.status, head.body.len()), (200, 0));

@@ -190,6 +190,11 @@ impl Server {
         self.request("DELETE", path)
     }
 
+    /// The runtime of the server.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
     /// The data folder.
     pub(crate) fn folder(&self) -> PathBuf {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);

@@ -156,7 +156,9 @@ impl From<Run> for RunBody {
             created_at: Time(run.created_at),
             updated_at: Time(run.updated_at),
             counts: CountsBody { bytes, events, created, updated, missing, duplicates, skipped },
-            problems: problems.map(|found| RunProblemBody { code: found.code, detail: found.detail }).collect(),
+            problems: problems
+                .map(|found| RunProblemBody { code: found.code, detail: found.detail })
+                .collect(),
         }
     }
 }

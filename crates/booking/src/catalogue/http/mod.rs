@@ -6,6 +6,7 @@ pub mod bodies;
 pub mod events;
 pub mod providers;
 pub mod runs;
+pub mod zones;
 
 pub use bodies::{EventBody, ProviderBody};
 

@@ -6,7 +6,9 @@ use maitred_core::{Class, Context, Decision, Read, Rejection};
 
 use super::runs::{active, require_running};
 use super::{APPLIED_BYTES_MAX, Applied, Decided, EVENT_BYTES_MAX, EVENTS_MAX, Outcome};
-use crate::catalogue::command::{ApplyEvents, FeedEvent, FeedPlan, FeedZone, VanishEvents};
+use crate::catalogue::command::{
+    ApplyEvents, FeedEvent, FeedPlan, FeedZone, ID_CHARS_MAX, TITLE_CHARS_MAX, VanishEvents,
+};
 use crate::catalogue::fact::{Event, Fact, Gone, Plan, Provider, SellMode, Zone};
 use crate::catalogue::view;
 use crate::encoding;
@@ -22,13 +24,15 @@ pub(super) fn apply(view: &dyn Read, command: &ApplyEvents, cx: &Context) -> Dec
             room.applied.taken += 1;
             continue;
         }
-        let was = was.map(|was| view::event(view, cx.tenant, was.id, None).expect("a known event is there").is);
+        let was =
+            was.map(|was| view::event(view, cx.tenant, was.id, None).expect("a known event is there").is);
         if was.is_none() && known + u64::from(room.applied.created) >= EVENTS_MAX {
             let detail = format!("A provider has at most {EVENTS_MAX} events.");
             return Err(Rejection::new(Class::TooMany, "too-many-events", detail));
         }
         let is_new = was.is_none();
-        let Some((event, bytes)) = fitting(next(&provider, was, stated, cx)) else {
+        let short = Some(stated).filter(|stated| is_short(stated));
+        let Some((event, bytes)) = short.and_then(|stated| fitting(next(&provider, was, stated, cx))) else {
             room.applied.taken += 1;
             room.applied.too_large += 1;
             continue;
@@ -155,6 +159,12 @@ fn next_zones(mut was: Vec<Zone>, stated: &[FeedZone]) -> Vec<Zone> {
     }
     zones.extend(was.into_iter().map(|zone| Zone { vanished: true, ..zone }));
     zones
+}
+
+/// Whether a title and an id are short enough for a row of the search.
+fn is_short(stated: &FeedEvent) -> bool {
+    let short = |text: &str, chars_max: usize| text.len() <= chars_max || text.chars().count() <= chars_max;
+    short(&stated.title, TITLE_CHARS_MAX) && short(&stated.external_id, ID_CHARS_MAX)
 }
 
 /// The event and its bytes, if it fits: plans that are missing from the feed give way, the first ones first.

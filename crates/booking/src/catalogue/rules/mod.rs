@@ -65,7 +65,8 @@ pub struct Applied {
     pub created: u32,
     /// How many are stated otherwise than before, or are missing now.
     pub updated: u32,
-    /// How many have more than [`EVENT_BYTES_MAX`] bytes, and were left as they were.
+    /// How many have more than [`EVENT_BYTES_MAX`] bytes, or a title or an id that is too long, and were left as they
+    /// were.
     pub too_large: u32,
 }
 

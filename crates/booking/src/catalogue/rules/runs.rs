@@ -47,7 +47,8 @@ pub(super) fn begin(view: &dyn Read, command: &BeginRun, cx: &Context) -> Decide
         // Nobody asked, and an operator knows, or has said what to do with it.
         let same = held.as_ref().filter(|held| held.digest == Some(*digest)).cloned();
         let set_aside = || {
-            let run = Run { digest: Some(*digest), counts: *counts, ..new_run(provider, RunState::Discarded, cx) };
+            let run =
+                Run { digest: Some(*digest), counts: *counts, ..new_run(provider, RunState::Discarded, cx) };
             (state.discarded == Some(*digest)).then_some(run)
         };
         if let Some(run) = same.or_else(set_aside) {
@@ -123,7 +124,8 @@ fn settle(view: &dyn Read, provider: &str, run: Uuid, settled: RunState, cx: &Co
         }
         state if state == settled => Ok(unchanged(run)),
         state => {
-            let detail = format!("The run is {}: only a held run can be {}.", state.as_str(), settled.as_str());
+            let detail =
+                format!("The run is {}: only a held run can be {}.", state.as_str(), settled.as_str());
             Err(Rejection::conflict("invalid-transition", detail))
         }
     }
@@ -133,7 +135,10 @@ fn settle(view: &dyn Read, provider: &str, run: Uuid, settled: RunState, cx: &Co
 pub(super) fn active(view: &dyn Read, tenant: TenantNumber, name: &str) -> Result<Provider, Rejection> {
     let provider = provider_of(view, tenant, name)?.is;
     if !provider.active {
-        return Err(Rejection::conflict("provider-inactive", "The provider is not synced: it is not active."));
+        return Err(Rejection::conflict(
+            "provider-inactive",
+            "The provider is not synced: it is not active.",
+        ));
     }
     Ok(provider)
 }

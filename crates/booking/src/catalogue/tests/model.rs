@@ -21,7 +21,8 @@ fn feed() -> impl Strategy<Value = Vec<FeedEvent>> {
     let zone = (0..3_u8, proptest::option::of(-5..40_i64));
     let plan = (0..4_u8, 0..40_i64, -2..12_i64, proptest::collection::vec(zone, 0..3));
     let title = prop_oneof![Just("Ágora"), Just("agora 2"), Just("Fête"), Just("")];
-    let mode = prop_oneof![3 => Just(Some(SellMode::Online)), 1 => Just(Some(SellMode::Offline)), 1 => Just(None)];
+    let mode =
+        prop_oneof![3 => Just(Some(SellMode::Online)), 1 => Just(Some(SellMode::Offline)), 1 => Just(None)];
     let event = (0..8_u8, title, mode, proptest::collection::vec(plan, 0..4));
     proptest::collection::vec(event, 0..8).prop_map(|events| {
         let mut feed: BTreeMap<u8, FeedEvent> = BTreeMap::new();
@@ -30,7 +31,8 @@ fn feed() -> impl Strategy<Value = Vec<FeedEvent>> {
             for (id, start, length, zones) in plans {
                 let zones: BTreeMap<u8, FeedZone> =
                     zones.into_iter().map(|(id, price)| (id, super::zone(&id.to_string(), price))).collect();
-                let plan = super::plan(&id.to_string(), (start, start + length), zones.into_values().collect());
+                let plan =
+                    super::plan(&id.to_string(), (start, start + length), zones.into_values().collect());
                 stated.insert(id, plan);
             }
             let event = super::event(&id.to_string(), title, stated.into_values().collect());

@@ -110,7 +110,7 @@ async fn submit(
 }
 
 /// The outcome of a command of this domain.
-fn own(outcome: crate::Outcome) -> Outcome {
+pub(crate) fn own(outcome: crate::Outcome) -> Outcome {
     match outcome {
         crate::Outcome::FlashSales(outcome) => outcome,
         other => unreachable!("a command on flash sales is answered with {other:?}"),

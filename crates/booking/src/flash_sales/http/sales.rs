@@ -205,7 +205,7 @@ impl SaleWithStock {
     }
 }
 
-fn answer(app: &App, tenant: TenantNumber, accepted: Accepted<Outcome>) -> Response {
+pub(crate) fn answer(app: &App, tenant: TenantNumber, accepted: Accepted<Outcome>) -> Response {
     let Accepted { outcome: Outcome::Sale { effect, sale, stock }, position, replayed } = accepted else {
         unreachable!("a command on a sale is answered with {accepted:?}");
     };

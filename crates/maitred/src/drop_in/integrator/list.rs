@@ -14,8 +14,8 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use maitred_booking::app::App;
-use maitred_booking::catalogue::search::{Form, Place, search};
 use maitred_booking::catalogue::Search;
+use maitred_booking::catalogue::search::{Form, Place, search};
 use maitred_core::TenantNumber;
 
 use super::answer::JSON;

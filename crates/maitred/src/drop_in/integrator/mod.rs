@@ -31,7 +31,8 @@ use self::answer::Answer;
 
 /// The routes. Who may use them is decided by [`tenant`].
 pub fn routes() -> OpenApiRouter<App> {
-    let slashed = |known: MethodRouter<App>| any(other).merge(known).layer(middleware::from_fn(answer::around));
+    let slashed =
+        |known: MethodRouter<App>| any(other).merge(known).layer(middleware::from_fn(answer::around));
     OpenApiRouter::new()
         .routes(in_its_manner(routes!(search)))
         .routes(in_its_manner(routes!(health)))

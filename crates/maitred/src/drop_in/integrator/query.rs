@@ -18,7 +18,8 @@ pub(super) fn read(query: &str) -> Result<Range, Answer> {
     let (end, start) = match (ends_at, starts_at) {
         (Ok(end), Ok(start)) => (end, start),
         (ends_at, starts_at) => {
-            let told = |name: &str, read: Result<Instant, &str>| read.err().map(|why| format!("{name}: {why}"));
+            let told =
+                |name: &str, read: Result<Instant, &str>| read.err().map(|why| format!("{name}: {why}"));
             let reasons = [told("ends_at", ends_at), told("starts_at", starts_at)];
             let reasons: Vec<String> = reasons.into_iter().flatten().collect();
             return Err(Answer::bad_request(&reasons.join(" ")));
