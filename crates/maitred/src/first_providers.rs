@@ -1,4 +1,4 @@
-//! The providers that the command line names: they are brought into the default tenant, or changed there.
+//! The providers that the command line names, and those of the demo: they are brought into a tenant, or changed there.
 //!
 //! Invariant: a start that names the same providers as the one before writes nothing.
 
@@ -78,7 +78,7 @@ impl FromStr for Interval {
 /// Why a provider is not there.
 #[derive(Debug, thiserror::Error)]
 pub enum NotThere {
-    /// The default tenant is not there.
+    /// The tenant is not there.
     #[error("there is no tenant \"{0}\" for the providers: create it, or name another with --default-tenant")]
     NoTenant(String),
     /// The rules refuse the provider.
@@ -94,17 +94,22 @@ pub enum NotThere {
     Unavailable(#[from] Unavailable),
 }
 
-/// Brings the providers into the default tenant, with this URL and interval.
+/// Brings the providers into a tenant, by its alias or slug, with this URL and interval.
 ///
 /// # Errors
 /// [`NotThere`].
-pub async fn ensure(app: &App, feeds: &[NamedFeed], interval: Interval) -> Result<(), NotThere> {
+pub async fn ensure(
+    app: &App,
+    tenant: &str,
+    feeds: &[NamedFeed],
+    interval: Interval,
+) -> Result<(), NotThere> {
     if feeds.is_empty() {
         return Ok(());
     }
     let view = app.engine().view();
-    let found = tenants::tenant_by_alias_or_slug(&view, app.default_tenant());
-    let profile = found.ok_or_else(|| NotThere::NoTenant(app.default_tenant().to_owned()))?.profile;
+    let found = tenants::tenant_by_alias_or_slug(&view, tenant);
+    let profile = found.ok_or_else(|| NotThere::NoTenant(tenant.to_owned()))?.profile;
     drop(view);
     for feed in feeds {
         let refused =

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod connection;
 pub mod demo;
+pub mod demo_feeds;
 mod demo_salon;
 pub mod docs;
 pub mod drop_in;

@@ -26,7 +26,7 @@ use crate::config::{Config, Flags, Limits};
 use crate::first_providers::{self, Interval, NamedFeed};
 use crate::gate::Gate;
 use crate::syncer::Syncer;
-use crate::{demo, open_files, router, serve};
+use crate::{demo, demo_feeds, open_files, router, serve};
 
 /// How many connections wait to be accepted.
 const BACKLOG: u32 = 1_024;
@@ -93,7 +93,11 @@ impl Serve {
             );
         }
         let app = node.app_with(access, &config.server.default_tenant, secrets)?;
-        let fetcher = fetcher(data, &self.providers)?;
+        let feeds_of_demo = match config.server.demo {
+            true => runtime.block_on(demo_feeds::start())?,
+            false => Vec::new(),
+        };
+        let fetcher = fetcher(data, self.providers.iter().chain(&feeds_of_demo))?;
         let workers = node.employ(&app, client)?;
         let proxies = config.server.proxies();
         // An open server answers this machine, which is not limited; a proxy may bring others.
@@ -120,9 +124,12 @@ impl Serve {
                     () = signals.next() => return Ok(()),
                 }
             }
-            first_providers::ensure(&app, &self.providers, self.sync_interval)
-                .await
-                .map_err(Failure::unable)?;
+            let tenant = &config.server.default_tenant;
+            let named = first_providers::ensure(&app, tenant, &self.providers, self.sync_interval);
+            named.await.map_err(Failure::unable)?;
+            let interval = demo_feeds::SYNC_INTERVAL;
+            let of_demo = first_providers::ensure(&app, demo::TENANT, &feeds_of_demo, interval);
+            of_demo.await.map_err(Failure::unable)?;
             let syncer = Syncer::start(&app, fetcher);
             app.readiness().ready();
             out::tell(format_args!("listening on http://{address}"));
@@ -141,8 +148,8 @@ impl Serve {
 }
 
 /// What fetches the feeds of providers: those that the operator names may have private addresses.
-fn fetcher(data: &Path, providers: &[NamedFeed]) -> Result<Fetcher, Failure> {
-    let allowed = providers.iter().map(|feed| feed.host.clone()).collect();
+fn fetcher<'a>(data: &Path, providers: impl Iterator<Item = &'a NamedFeed>) -> Result<Fetcher, Failure> {
+    let allowed = providers.map(|feed| feed.host.clone()).collect();
     let client = Client::new(outgoing::Settings { allowed, ..outgoing::Settings::default() });
     let settings = feed_fetch::Settings {
         folder: data.join(FEEDS_FOLDER),
