@@ -3,9 +3,9 @@
 //! Runs on a thread of its own: it reads a file, and waits for each of its commands.
 
 use std::cell::RefCell;
-use std::io::{Seek, SeekFrom};
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use jiff::tz::TimeZone;
 use maitred_booking::Outcome as AnyOutcome;
@@ -28,8 +28,6 @@ use super::{Ending, Recorded, Shared, finish};
 
 /// How many bytes of events a command has, about.
 const GROUP_BYTES: usize = 96 * 1024;
-/// How long a feed may be read; it is a local file.
-const READING_MAX: Duration = Duration::from_secs(10 * 60);
 /// How often a command is sent again that met an overloaded server.
 const TRIES_MAX: usize = 10;
 
@@ -111,8 +109,7 @@ impl Carrying<'_> {
         // Whatever changes what an event of the same words is.
         let context = format!("{} {}", provider.time_zone, provider.currency.as_str());
         let known = KnownEvents::new(&self.shared.app, self.due);
-        let mut file = self.spool.file();
-        file.seek(SeekFrom::Start(0))?;
+        let file = self.spool.rewound()?;
         let survey = survey(file, self.options(), &context, &known)?;
         let digest = known.digest();
         self.counts = counts(self.spool, &survey);
@@ -152,13 +149,9 @@ impl Carrying<'_> {
     }
 
     fn options(&self) -> Options {
-        let (stopping, by) = (std::sync::Arc::clone(&self.shared.stopping), Instant::now() + READING_MAX);
-        let stopped = move || stopping.load(std::sync::atomic::Ordering::Relaxed);
-        Options {
-            charset: self.spool.charset().map(str::to_owned),
-            go_on: Box::new(move || !stopped() && Instant::now() < by),
-            ..Options::default()
-        }
+        let options = self.spool.options();
+        let (stopping, mut in_time) = (Arc::clone(&self.shared.stopping), options.go_on);
+        Options { go_on: Box::new(move || !stopping.load(Ordering::Relaxed) && in_time()), ..options }
     }
 
     fn begin(&mut self, digest: [u8; 32]) -> Result<(), Stopped> {
