@@ -3,10 +3,10 @@
 //! A file of `tests/golden/` is `<kind>.<version>.<name>.hex`. It is written once, by this test with
 //! `MAITRED_GOLDEN=write` in the environment, and never changed: an encoding that differs needs a new version.
 
-#[path = "golden/jobs.rs"]
-mod job_samples;
 #[path = "golden/catalogue.rs"]
 mod catalogue_samples;
+#[path = "golden/jobs.rs"]
+mod job_samples;
 #[path = "golden/salons.rs"]
 mod salon_samples;
 #[path = "golden/webhooks.rs"]

@@ -7,9 +7,9 @@ mod bookipi;
 mod bookipi_sales;
 mod client;
 mod fapi;
+mod integrator;
 #[path = "../reconciled/mod.rs"]
 mod reconciled;
-mod integrator;
 mod rows;
 mod server;
 mod sesami;
