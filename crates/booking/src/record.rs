@@ -60,16 +60,16 @@ pub enum Kind {
     Series = 28,
     /// A customer of a salon who waits for a time, by the id of the entry.
     WaitlistEntry = 29,
-    /// A job, by its id.
-    Job = 40,
-    /// A schedule, by its id.
-    Schedule = 41,
     /// A webhook, by its id.
     Webhook = 32,
     /// A provider of events, by the hash of its name.
     Provider = 36,
     /// An event, by its id.
     Event = 37,
+    /// A job, by its id.
+    Job = 40,
+    /// A schedule, by its id.
+    Schedule = 41,
 }
 
 impl Kind {
@@ -103,7 +103,7 @@ impl Kind {
 
     /// The kinds that tenants' change feeds tell of.
     pub fn in_feeds() -> impl Iterator<Item = Self> {
-        const IN_FEEDS: [Kind; 14] = [
+        const IN_FEEDS: [Kind; 20] = [
             Kind::Appointment,
             Kind::User,
             Kind::Product,
@@ -117,7 +117,13 @@ impl Kind {
             Kind::ShiftPlan,
             Kind::Booking,
             Kind::LegacyBooking,
+            Kind::Series,
+            Kind::WaitlistEntry,
             Kind::Webhook,
+            Kind::Provider,
+            Kind::Event,
+            Kind::Job,
+            Kind::Schedule,
         ];
         IN_FEEDS.into_iter()
     }
@@ -141,11 +147,11 @@ impl Kind {
             27 => Kind::LegacyBooking,
             28 => Kind::Series,
             29 => Kind::WaitlistEntry,
-            40 => Kind::Job,
-            41 => Kind::Schedule,
             32 => Kind::Webhook,
             36 => Kind::Provider,
             37 => Kind::Event,
+            40 => Kind::Job,
+            41 => Kind::Schedule,
             _ => panic!("a view of this build holds no records of kind {number}"),
         }
     }
