@@ -383,7 +383,7 @@ impl Sales {
             }
             if found.most_per_buyer > sale.limit {
                 let (most, limit) = (found.most_per_buyer, sale.limit);
-                return Err(format!("I6: of sale {id} a buyer has {most}; {limit} is the most: {:?}", as_of));
+                return Err(format!("I6: of sale {id} a buyer has {most}; {limit} is the most: {as_of:?}"));
             }
         }
         if as_of.is_some() {

@@ -132,6 +132,7 @@ impl World {
     }
 
     /// Waits until a published view is so. Lets time pass, so that waits come to their end.
+    #[track_caller]
     fn wait_until(&self, is: impl Fn(&View) -> bool) {
         let mut published = self.engine.watch();
         let look = async {

@@ -1,6 +1,8 @@
 //! `maitred serve`.
 
+use std::fs::DirBuilder;
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -157,7 +159,9 @@ fn fetcher<'a>(data: &Path, providers: impl Iterator<Item = &'a NamedFeed>) -> R
         spools_bytes_max: feed_fetch::SPOOLS_BYTES_MAX,
         random: below,
     };
-    let fetcher = Fetcher::new(client.map_err(Failure::unable)?, settings);
+    let client = client.map_err(Failure::unable)?;
+    let fetcher = DirBuilder::new().mode(0o700).recursive(true).create(&settings.folder);
+    let fetcher = fetcher.and_then(|()| Fetcher::new(client, settings));
     fetcher.map_err(|error| Failure::unable(format!("the folder for feeds cannot be used: {error}")))
 }
 

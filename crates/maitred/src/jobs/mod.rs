@@ -242,7 +242,7 @@ impl Shared {
             match self.decide(*tenant, command) {
                 Some(Answer { result: Ok(_), .. }) => work.said(progress),
                 Some(Answer { result: Err(rejection), .. }) if rejection.code == "job-lease-lost" => {
-                    work.lose()
+                    work.lose();
                 }
                 _ => {} // it is said again
             }

@@ -6,12 +6,15 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// What the zones of a plan cost, by their ids.
+type Prices = BTreeMap<String, Option<i64>>;
+
 /// What the model keeps of an event.
 #[derive(Debug, Clone, Default)]
 struct Kept {
     title: String,
     ever_online: bool,
-    plans: BTreeMap<String, (i64, i64, BTreeMap<String, Option<i64>>)>,
+    plans: BTreeMap<String, (i64, i64, Prices)>,
     vanished: bool,
 }
 

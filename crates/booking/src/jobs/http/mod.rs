@@ -213,7 +213,7 @@ fn raw(json: String) -> Box<RawValue> {
 }
 
 fn text(raw: Box<RawValue>) -> String {
-    raw.get().to_owned()
+    Box::<str>::from(raw).into_string()
 }
 
 /// The path below which a tenant's jobs and schedules are, or the server's.

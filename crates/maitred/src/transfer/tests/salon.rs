@@ -250,7 +250,7 @@ fn lines_of_a_salon_that_break_a_rule_are_refused_one_by_one() {
         ("\"step_minutes\":15", "\"step_minutes\":1", "invalid-settings"),
         ("\"external_id\":\"c-1\"", "\"external_id\":\"c-2\"", "invalid-external-id"),
         ("\"currency\":\"EUR\",\"created_at\"", "\"currency\":\"euro\",\"created_at\"", "line-invalid"),
-        ("\"price\":1e300", "\"price\":1e999", "line-malformed"),
+        ("\"price\":1e+300", "\"price\":1e999", "line-malformed"),
     ] {
         let broken = exported.replacen(from, to, 1);
         assert_ne!(broken, exported, "{from} stands in an export");
