@@ -3,12 +3,11 @@
 use maitred_core::Timestamp;
 use uuid::Uuid;
 
-use super::booking::Booking;
-use super::fact::{Buffers, Customer, Employee, Resource, Service, ServiceTime, Settings};
+use super::fact::{Buffers, ServiceTime};
+pub use super::import::Import;
 use super::intervals::Span;
-use super::legacy::{Decimal, LegacyBooking, LegacyStatus};
-use super::plan::{AbsenceTime, Day, DayTime, Pattern, PlanState};
-use crate::imported::Imported;
+use super::legacy::{Decimal, LegacyStatus};
+use super::plan::{AbsenceTime, Day, DayTime, Pattern};
 use crate::money::{Currency, Money};
 
 /// The longest name, in characters; the shortest has one.
@@ -114,28 +113,6 @@ pub enum Command {
     /// Take over one version of a record as another server exported it, id and instants included. Versions come in
     /// their order, and those of a tenant in the order of its log. One that is there already changes nothing.
     Import(Box<Import>),
-}
-
-/// A version to be taken over. The numbers under which time is claimed are this server's: those that come are not
-/// looked at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Import {
-    /// Of the settings.
-    Settings(Imported<Settings>),
-    /// Of an employee.
-    Employee(Imported<Employee>),
-    /// Of a service.
-    Service(Imported<Service>),
-    /// Of a resource.
-    Resource(Imported<Resource>),
-    /// Of a customer.
-    Customer(Imported<Customer>),
-    /// Of a shift plan.
-    Plan(Imported<PlanState>),
-    /// Of a booking.
-    Booking(Imported<Booking>),
-    /// Of a booking of the replaced system.
-    LegacyBooking(Imported<LegacyBooking>),
 }
 
 /// A change of a record.

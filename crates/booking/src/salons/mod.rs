@@ -50,6 +50,7 @@ pub mod command;
 pub mod fact;
 pub mod gather;
 pub mod http;
+pub mod import;
 mod import_validation;
 pub mod intervals;
 pub mod legacy;
