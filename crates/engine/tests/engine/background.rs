@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use maitred_core::{Actor, ChangeId, Seq, TenantNumber, Timestamp};
+use maitred_core::{Actor, ChangeId, Recorded, Seq, TenantNumber, Timestamp};
 use maitred_engine::background::{Background, Machine, Round};
-use maitred_engine::batch::{GENESIS, Sealed};
+use maitred_engine::batch::{GENESIS, RawFact, Sealed};
 use maitred_engine::consumers::{
     self, ATTEMPTS_MAX, Bookkeeping, Consumer, ConsumerRunner, Hold, Note, WINDOW_MAX,
 };
@@ -14,7 +14,9 @@ use maitred_engine::log::{Appended, Log, LogError, LogReader, Tail};
 use maitred_engine::queue::Reply;
 use maitred_engine::recovery::{NoSnapshots, Recovery};
 use maitred_engine::store::Store;
-use maitred_engine::testing::{COMPLETION, Command, Completion, Orders, Status, is_parked, letters, status};
+use maitred_engine::testing::{
+    COMPLETION, Command, Completion, Fact, Orders, Status, is_parked, letters, status,
+};
 use maitred_engine::timers::{TimerRunner, UNDER_WAY_MAX};
 use maitred_engine::{Engine, Envelope, Unavailable, View};
 
@@ -127,6 +129,19 @@ impl World {
         answer.position.seq
     }
 
+    /// Places an order. Returns where its fact stands: a note of the consumer may have come into its batch before it.
+    fn place_at(&self, order: u64) -> ChangeId {
+        let seq = self.place(order, None);
+        let batches = self.log.read(seq, 1).expect("the batch is in the log");
+        let items = batches[0].items().map(|item| item.expect("a sound item"));
+        let facts = items.flat_map(|item| item.facts.clone());
+        let is_it = |raw: RawFact<'_>| {
+            Fact::decode(raw.kind, raw.version, raw.body).is_ok_and(|fact| fact == Fact::Placed(order, None))
+        };
+        let ordinal = facts.into_iter().position(is_it).expect("its fact");
+        ChangeId { seq, ordinal: ordinal as u32 }
+    }
+
     fn status(&self, order: u64) -> Option<Status> {
         status(&self.engine.view(), TENANT, order)
     }
@@ -188,7 +203,7 @@ fn a_consumer_goes_on_behind_its_cursor_after_a_restart() {
 fn what_cannot_be_done_is_put_aside_and_the_rest_goes_on() {
     let world = World::new();
     // Refused, not consumed, a bug in the rules, and a good one.
-    let places = [7, 15, 31, 1].map(|order| ChangeId { seq: world.place(order, None), ordinal: 0 });
+    let places = [7, 15, 31, 1].map(|order| world.place_at(order));
     world.wait_until(|view| status(view, TENANT, 1) == Some(Status::Completed));
     world.wait_until(|view| places[..3].iter().all(|place| is_parked(view, *place)));
     let tries = |order| world.consumed.lock().unwrap().iter().filter(|given| **given == order).count();
@@ -208,10 +223,9 @@ fn what_cannot_be_done_is_put_aside_and_the_rest_goes_on() {
 #[test]
 fn what_follows_a_dead_letter_waits_behind_it_until_somebody_decides() {
     let world = World::new();
-    let place = |order| ChangeId { seq: world.place(order, None), ordinal: 0 };
-    let poison = place(7);
-    let behind = [place(8)]; // of the same key
-    let other = place(9);
+    let poison = world.place_at(7);
+    let behind = [world.place_at(8)]; // of the same key
+    let other = world.place_at(9);
     world.wait_until(|view| is_parked(view, poison) && is_parked(view, behind[0]));
     world.wait_until(|view| status(view, TENANT, 9) == Some(Status::Completed));
     assert_eq!(world.status(8), Some(Status::Placed(None)), "it has overtaken nothing");
