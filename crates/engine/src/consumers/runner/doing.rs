@@ -153,8 +153,8 @@ impl<D: Bookkeeping> ConsumerRunner<D> {
         Ok(())
     }
 
-    /// Starts what may be started; up to `careful` one at a time, and of those that were put aside always. Returns when the next one may be, by the monotonic
-    /// clock.
+    /// Starts what may be started; up to `careful` one at a time, and of those that were put aside always. Returns when
+    /// the next one may be, by the monotonic clock.
     pub(super) fn start(
         &mut self,
         hold: Hold,
