@@ -2,20 +2,22 @@
 //! killed at every moment of a purchase.
 //!
 //! Checked at the end, when all faults have healed and time has passed: every order has come to its one end, every
-//! hold is settled, nothing was put aside, and then nothing more is due.
+//! hold is settled, nothing is put aside, and then nothing more is due. What the process was killed at so often that
+//! it was put aside is first taken up again, as an operator would.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use maitred_booking::consumers::Selection;
 use maitred_booking::{Fact, Outcome, consumers, flash_sales, salons, timer};
-use maitred_core::Recorded as _;
+use maitred_core::{Actor, Recorded as _, TenantNumber};
 use maitred_engine::background::{Machine, Round};
 use maitred_engine::batch::Sealed;
 use maitred_engine::clock::Clock;
-use maitred_engine::consumers::{Consumer as _, ConsumerRunner, Status};
+use maitred_engine::consumers::{CRASHED, Consumer as _, ConsumerRunner, Status};
 use maitred_engine::log::LogReader;
-use maitred_engine::{Unavailable, View};
+use maitred_engine::{Envelope, Unavailable, View};
 
 use super::{Asked, Node, Promise, Result, World};
 use crate::operation;
@@ -205,6 +207,7 @@ impl World {
             return Ok(());
         }
         for _ in 0..ROUNDS_MAX {
+            self.redrive()?;
             self.step_timers();
             self.step_consumer();
             self.decide()?;
@@ -229,6 +232,31 @@ impl World {
         Err("something is due for ever".into())
     }
 
+    /// Has orders taken up again at which the process was killed too often. None is put aside for another reason.
+    fn redrive(&mut self) -> Result {
+        let node = self.node.as_ref().ok_or("a healthy node is down")?;
+        let consumer = Processing(self.sabotage).name();
+        let letters = consumers::dead_letters(&self.view(node), consumer, None, usize::MAX);
+        if let Some(letter) = letters.iter().find(|letter| letter.reason != CRASHED) {
+            return Err(format!("an order was put aside: {}", letter.reason));
+        }
+        if letters.is_empty() || node.queue.depth().0 > 0 {
+            return Ok(());
+        }
+        self.report.count("order: killed too often, taken up again");
+        let selection = Selection { consumer: consumer.to_owned(), ..Selection::default() };
+        let envelope = Envelope {
+            tenant: TenantNumber::SYSTEM,
+            actor: Actor::Anonymous,
+            idempotency: None,
+            bytes: 64,
+            command: consumers::Command::Redrive(selection).into(),
+        };
+        // What is not taken now is asked for again in the next round.
+        let _ = node.queue.push(envelope, self.clock.monotonic());
+        Ok(())
+    }
+
     /// An order of which no fact says what became of it.
     fn unprocessed(&self) -> Option<String> {
         let ((tenant, order), _) = self.ends.iter().find(|(_, ends)| **ends == 0)?;
@@ -240,7 +268,7 @@ impl World {
         let (view, now) = (self.view(node), self.clock.wall());
         let letters = consumers::dead_letter_count(&view, Processing(self.sabotage).name());
         if letters > 0 {
-            return Err(format!("{letters} orders were put aside"));
+            return Err(format!("{letters} orders are put aside"));
         }
         if let Some(unprocessed) = self.unprocessed() {
             return Err(unprocessed);

@@ -38,6 +38,7 @@ use crate::{
     log::LogReader,
     queue::Pending,
 };
+pub use doing::CRASHED;
 use doing::{State, Task};
 use holding::{Claim, Cursor};
 

@@ -22,7 +22,8 @@ use crate::{
 const WAITS_MAX: u32 = 5;
 /// Why a fact is put aside that was not tried.
 const KEY_PARKED: &str = "an earlier fact of its key is put aside";
-const CRASHED: &str = "the process ended while it was tried";
+/// The reason of a dead letter that ended the process, or seemed to, every time that it was tried.
+pub const CRASHED: &str = "the process ended while it was tried";
 
 /// A fact to be done.
 pub(super) struct Task<D: Domain> {
