@@ -34,6 +34,8 @@ pub enum Counter {
     SalonNumbers = 20,
     /// The last number given to an entry of the waitlist.
     WaitlistNumbers = 21,
+    /// The last batch that changed a customer of a salon.
+    CustomersChanged = 22,
     /// The longest plan that an event ever had, in microseconds.
     LongestPlan = 24,
     /// The last batch that changed what a search for events finds.
@@ -42,7 +44,12 @@ pub enum Counter {
 
 /// The hash under which a text stands in keys: the first 128 bits of its BLAKE3.
 pub fn hash(text: &str) -> u128 {
-    let hash = blake3::hash(text.as_bytes());
+    hash_bytes(text.as_bytes())
+}
+
+/// The same for the bytes of a text.
+pub fn hash_bytes(text: &[u8]) -> u128 {
+    let hash = blake3::hash(text);
     u128::from_be_bytes(hash.as_bytes()[..16].try_into().expect("sixteen bytes"))
 }
 

@@ -91,28 +91,33 @@ impl Timestamp {
         exists.then(|| Timestamp::from_millis(seconds * 1_000 + millis))
     }
 
-    /// Writes the instant as `2026-11-21T09:30:00.000Z` to `out`.
-    pub fn write_rfc3339(self, out: &mut String) {
+    /// The instant as `2026-11-21T09:30:00.000Z`: ASCII. Years are shown as 0000 to 9999.
+    pub fn to_rfc3339(self) -> [u8; 24] {
         const DAY: i64 = 86_400_000;
         let millis = self.as_millis();
         let (year, month, day) = civil_from_days(millis.div_euclid(DAY));
-        let rest = millis.rem_euclid(DAY);
-        let digits = |value: i64, at: usize, text: &mut [u8; 24], len: usize| {
-            let mut value = value;
-            for i in (at..at + len).rev() {
-                text[i] = b'0' + (value % 10) as u8;
-                value /= 10;
-            }
-        };
+        let rest = millis.rem_euclid(DAY) as u32;
         let mut text = *b"0000-00-00T00:00:00.000Z";
-        digits(year.clamp(0, 9999), 0, &mut text, 4);
-        digits(month, 5, &mut text, 2);
-        digits(day, 8, &mut text, 2);
-        digits(rest / 3_600_000, 11, &mut text, 2);
-        digits(rest / 60_000 % 60, 14, &mut text, 2);
-        digits(rest / 1_000 % 60, 17, &mut text, 2);
-        digits(rest % 1_000, 20, &mut text, 3);
-        out.push_str(std::str::from_utf8(&text).expect("ASCII"));
+        let mut pair = |at: usize, value: u32| {
+            text[at] = b'0' + (value / 10) as u8;
+            text[at + 1] = b'0' + (value % 10) as u8;
+        };
+        let year = year.clamp(0, 9999) as u32;
+        pair(0, year / 100);
+        pair(2, year % 100);
+        pair(5, month as u32);
+        pair(8, day as u32);
+        pair(11, rest / 3_600_000);
+        pair(14, rest / 60_000 % 60);
+        pair(17, rest / 1_000 % 60);
+        pair(20, rest % 1_000 / 10);
+        text[22] = b'0' + (rest % 10) as u8;
+        text
+    }
+
+    /// Writes the instant to `out` as [`Self::to_rfc3339`] has it.
+    pub fn write_rfc3339(self, out: &mut String) {
+        out.push_str(std::str::from_utf8(&self.to_rfc3339()).expect("ASCII"));
     }
 }
 

@@ -224,7 +224,9 @@ impl World {
                     let wait = due.as_micros().saturating_sub(self.clock.wall().as_micros());
                     self.clock.advance(Duration::from_micros(wait.unsigned_abs()));
                 }
-                None if self.unprocessed().is_none() => return self.check_done(),
+                None if self.unprocessed().is_none() && self.put_aside(&view) == 0 => {
+                    return self.check_done();
+                }
                 _ => {}
             }
         }
@@ -257,6 +259,10 @@ impl World {
         Ok(())
     }
 
+    fn put_aside(&self, view: &View) -> u64 {
+        consumers::dead_letter_count(view, Processing(self.sabotage).name())
+    }
+
     /// An order of which no fact says what became of it.
     fn unprocessed(&self) -> Option<String> {
         let ((tenant, order), _) = self.ends.iter().find(|(_, ends)| **ends == 0)?;
@@ -266,9 +272,9 @@ impl World {
     fn check_done(&self) -> Result {
         let node = self.node.as_ref().ok_or("a healthy node is down")?;
         let (view, now) = (self.view(node), self.clock.wall());
-        let letters = consumers::dead_letter_count(&view, Processing(self.sabotage).name());
-        if letters > 0 {
-            return Err(format!("{letters} orders are put aside"));
+        let put_aside = self.put_aside(&view);
+        if put_aside > 0 {
+            return Err(format!("{put_aside} orders are put aside"));
         }
         if let Some(unprocessed) = self.unprocessed() {
             return Err(unprocessed);

@@ -13,7 +13,8 @@ use uuid::Uuid;
 use crate::encoding::micros;
 use crate::money::Currency;
 
-/// A legacy booking, as facts and records keep it; `Text` is `&str` where it is only read.
+/// A legacy booking, as facts and records keep it; `Text` is `&str` where it is only read, and `&[u8]` where it is only
+/// copied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LegacyBooking<Text = String> {
     /// The record's id; it follows from `external_id` where there is one ([`super::view::id_of_text`]).

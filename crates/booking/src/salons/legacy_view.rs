@@ -58,7 +58,7 @@ pub fn page(
     }
     let range = (Timestamp::from_micros(first), Timestamp::from_micros(behind - 1));
     let stopped = legacy_bookings(view, tenant, range, after, as_of, &mut |booking| {
-        let wanted = customer.is_none_or(|customer| booking.customer_id == customer);
+        let wanted = customer.is_none_or(|customer| booking.customer_id == customer.as_bytes());
         page.look(LegacyPlace { date: booking.date, id: booking.id }, || {
             if wanted { any(view, tenant, booking.id, as_of) } else { None }
         })
@@ -71,14 +71,14 @@ pub fn page(
 
 /// Visits the legacy bookings whose date is `from` to `to`, both included, behind `after`, by date, until `visit` breaks;
 /// as they were after the batch `as_of`, or now. Returns where to go on: behind the last one visited, or one of many
-/// that have moved; `None` when there are no more.
+/// that have moved; `None` when there are no more. Texts are UTF-8, and not looked at once more.
 pub fn legacy_bookings(
     view: &dyn Read,
     tenant: TenantNumber,
     (from, to): (Timestamp, Timestamp),
     after: Option<LegacyPlace>,
     as_of: Option<Seq>,
-    visit: &mut dyn FnMut(&LegacyBooking<&str>) -> ControlFlow<()>,
+    visit: &mut dyn FnMut(&LegacyBooking<&[u8]>) -> ControlFlow<()>,
 ) -> Option<LegacyPlace> {
     let index = by_date(tenant);
     let first = match after {
@@ -105,7 +105,7 @@ pub fn legacy_bookings(
             return pass();
         }
         let then = is_newer.then(|| record::as_of(view, record_id::<LegacyBooking>(tenant, place.id), as_of));
-        let booking: LegacyBooking<&str> = match then {
+        let booking: LegacyBooking<&[u8]> = match then {
             None => postcard::from_bytes(body).expect("a view holds what this build wrote"),
             Some(None) => return pass(),
             Some(Some(version)) => version.decode(),

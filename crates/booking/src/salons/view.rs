@@ -96,9 +96,14 @@ kept_for_good! {
 /// The id of the record that another system knows by a text: that of a UUID as it is usually written is itself, that of
 /// any other text follows from its hash, as a UUID of version 8.
 pub fn id_of_text(text: &str) -> Uuid {
-    match Uuid::try_parse(text) {
-        Ok(id) if text == id.hyphenated().encode_lower(&mut Uuid::encode_buffer()) => id,
-        _ => uuid::Builder::from_custom_bytes(name::hash(text).to_be_bytes()).into_uuid(),
+    id_of_bytes(text.as_bytes())
+}
+
+/// The same for the bytes of a text.
+pub fn id_of_bytes(text: &[u8]) -> Uuid {
+    match Uuid::try_parse_ascii(text) {
+        Ok(id) if text == id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes() => id,
+        _ => uuid::Builder::from_custom_bytes(name::hash_bytes(text).to_be_bytes()).into_uuid(),
     }
 }
 
@@ -187,6 +192,11 @@ pub(super) fn count(view: &dyn Read, tenant: TenantNumber, kind: Kind) -> usize 
 /// Where the records of a kind that are there stand, by id.
 pub(super) fn there(tenant: TenantNumber, kind: Kind) -> Key {
     Index::SalonRecord.key(tenant).u8(kind as u8)
+}
+
+/// The last batch that changed a customer; 0 before there are any.
+pub fn customers_changed(view: &dyn Read, tenant: TenantNumber) -> Seq {
+    name::counter(view, tenant, name::Counter::CustomersChanged, 0)
 }
 
 /// The customer who was noted first.

@@ -30,12 +30,8 @@ pub(super) fn apply(view: &mut dyn Write, fact: &Fact, at: At) {
         Fact::ResourceUpdated(resource) => put_kept::<Resource>(view, ChangeType::Updated, resource, at),
         Fact::ResourceDeleted(resource) => put_kept::<Resource>(view, ChangeType::Deleted, resource, at),
         Fact::CustomerCreated(customer) => create_customer(view, customer, at),
-        Fact::CustomerUpdated(customer) => {
-            put::<Customer>(view, ChangeType::Updated, customer, at);
-        }
-        Fact::CustomerDeleted(customer) => {
-            put::<Customer>(view, ChangeType::Deleted, customer, at);
-        }
+        Fact::CustomerUpdated(customer) => put_customer(view, ChangeType::Updated, customer, at),
+        Fact::CustomerDeleted(customer) => put_customer(view, ChangeType::Deleted, customer, at),
         Fact::PlanChanged(plan) => put_plan(view, plan, at),
         Fact::BookingCreated(booking) => put_booking(view, ChangeType::Created, booking, at),
         Fact::BookingConfirmed(booking)
@@ -73,9 +69,7 @@ pub(super) fn apply(view: &mut dyn Write, fact: &Fact, at: At) {
         },
         Fact::CustomerImported(import) => match import.version {
             1 => create_customer(view, &import.is, import.at(at)),
-            _ => {
-                put(view, change_type(import), &import.is, import.at(at));
-            }
+            _ => put_customer(view, change_type(import), &import.is, import.at(at)),
         },
         Fact::PlanImported(import) => put_plan(view, &import.is, import.at(at)),
         Fact::BookingImported(import) => import_booking(view, import, import.at(at)),
@@ -106,9 +100,14 @@ fn create_numbered<T: Kept>(view: &mut dyn Write, is: &T, number: u32, at: At) {
 }
 
 fn create_customer(view: &mut dyn Write, customer: &Customer, at: At) {
-    put(view, ChangeType::Created, customer, at);
+    put_customer(view, ChangeType::Created, customer, at);
     let key = Index::CustomerByOrder.key(at.tenant).change(change_id(at));
     view.put(&key, &customer.id.as_u128().to_be_bytes());
+}
+
+fn put_customer(view: &mut dyn Write, change_type: ChangeType, customer: &Customer, at: At) {
+    put(view, change_type, customer, at);
+    name::set_counter(view, at.tenant, Counter::CustomersChanged, 0, at.seq);
 }
 
 fn import_booking(view: &mut dyn Write, import: &Imported<Booking>, at: At) {

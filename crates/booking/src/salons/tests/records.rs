@@ -199,7 +199,8 @@ fn legacy_bookings_are_listed_by_date_and_claim_no_time() {
             let mut count = 0;
             let range = (at(from, 0), at(to, 0));
             after = legacy_bookings(&salon.world.view, TENANT, range, after, as_of, &mut |booking| {
-                ids.push(booking.external_id.expect("a text").to_owned());
+                let id = booking.external_id.expect("a text");
+                ids.push(String::from_utf8(id.to_owned()).expect("texts are UTF-8"));
                 count += 1;
                 if count == max { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });

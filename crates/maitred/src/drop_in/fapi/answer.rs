@@ -16,7 +16,7 @@ pub(super) const JSON_UTF8: HeaderValue = HeaderValue::from_static("application/
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     status: StatusCode,
-    body: String,
+    body: Vec<u8>,
     /// In a box, since most answers have none, and an answer is often the error of a result.
     headers: Box<HeaderMap>,
 }
@@ -34,7 +34,7 @@ pub(super) struct Issue {
 
 impl Answer {
     /// A JSON text.
-    pub(super) fn ok(body: String) -> Self {
+    pub(super) fn ok(body: Vec<u8>) -> Self {
         Answer { status: StatusCode::OK, body, headers: Box::default() }
     }
 
@@ -65,7 +65,7 @@ impl Answer {
     }
 
     fn of(status: StatusCode, body: &Value) -> Self {
-        Answer { status, body: body.to_string(), headers: Box::default() }
+        Answer { status, body: body.to_string().into_bytes(), headers: Box::default() }
     }
 }
 

@@ -23,6 +23,7 @@ use maitred_engine::View;
 use uuid::Uuid;
 
 use super::answer::JSON_UTF8;
+use super::customers::CustomerTexts;
 use super::query::Range;
 use super::row::Rows;
 use super::tenant::Found;
@@ -33,11 +34,14 @@ const PART_BYTES: usize = 256 << 10;
 const NATIVE_MAX: usize = 256;
 
 /// The answer with the bookings of a tenant, which are none without one.
-pub(super) fn answer(app: App, tenant: Option<Found>, range: Range) -> Response {
+pub(super) fn answer(app: App, customers: &CustomerTexts, tenant: Option<Found>, range: Range) -> Response {
     let view = app.engine().view();
     let at = app.engine().now().max(view.timestamp());
     let mut reading = Reading {
-        rows: Rows::new(tenant.map_or(Uuid::nil(), |tenant| tenant.id)),
+        rows: match tenant {
+            None => Rows::new(Uuid::nil(), None),
+            Some(Found { number, id }) => Rows::new(id, Some(customers.of(&view, number))),
+        },
         range,
         as_of: view.seq(),
         at,

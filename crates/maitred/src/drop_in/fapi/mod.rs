@@ -15,11 +15,13 @@
 
 mod answer;
 mod body;
+mod customers;
 mod list;
 mod query;
 mod row;
 mod tenant;
 
+use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, Method, Uri};
@@ -37,7 +39,8 @@ use utoipa_axum::routes;
 
 pub(crate) use self::answer::Answer;
 use self::body::NewBooking;
-use self::row::{BookingRow, BookingRows, CustomerRow, Rows};
+use self::customers::CustomerTexts;
+use self::row::{BookingRow, BookingRows, CustomerRow};
 
 /// The routes. Who may use them is decided by [`tenant`].
 pub fn routes() -> OpenApiRouter<App> {
@@ -47,6 +50,7 @@ pub fn routes() -> OpenApiRouter<App> {
         .routes(or_unknown(routes!(first_customer)))
         .route("/api/bookings/", slashed)
         .route("/api/customers/", any(unknown).get(first_customer))
+        .layer(Extension(CustomerTexts::default()))
 }
 
 /// What `GET /` answers: that the server runs, and what time it is there.
@@ -57,7 +61,7 @@ pub(crate) fn running() -> Answer {
         "status": "ok",
         "timestamp": Timestamp::from_millis(now).to_string(),
     });
-    Answer::ok(body.to_string())
+    Answer::ok(body.to_string().into_bytes())
 }
 
 /// Answers other methods as FAPI did, and names none of them in `Allow`.
@@ -82,10 +86,14 @@ fn or_unknown((schemas, paths, routes): UtoipaMethodRouter<App>) -> UtoipaMethod
         (status = 400, description = "`start` or `end` is missing, repeated, unreadable or reversed", body = serde_json::Value),
     )
 )]
-async fn list(State(app): State<App>, request: Request) -> Result<Response, Answer> {
+async fn list(
+    State(app): State<App>,
+    Extension(customers): Extension<CustomerTexts>,
+    request: Request,
+) -> Result<Response, Answer> {
     let tenant = tenant::of_read(&app, request.headers())?;
     let range = query::read(request.uri().query().unwrap_or_default())?;
-    Ok(list::answer(app, tenant, range))
+    Ok(list::answer(app, &customers, tenant, range))
 }
 
 /// Note a booking that has a date, and neither a length nor an employee.
@@ -145,9 +153,7 @@ async fn first_customer(State(app): State<App>, request: Request) -> Result<Resp
     let none = || Answer::not_found("There are no customers");
     let tenant = tenant::of_read(&app, request.headers())?.ok_or_else(none)?;
     let found = view::first_customer(&app.engine().view(), tenant.number).ok_or_else(none)?;
-    let mut rows = Rows::new(tenant.id);
-    rows.push_customer(&found);
-    Ok(Answer::ok(rows.take()).into_response())
+    Ok(Answer::ok(row::customer(&found, tenant.id)).into_response())
 }
 
 /// An unknown method of a known path.
