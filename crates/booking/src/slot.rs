@@ -1,7 +1,8 @@
 //! Claims on time: who holds which resource from when to when, now and at any time before.
 //!
 //! Tables:
-//! - `Slot/tenant/resource/start` → end 8 · owner's kind 1 · owner's id 16 · since 12: the claims that stand.
+//! - `Slot/tenant/resource/start` → end 8 · owner's kind 1 · owner's id 16 · since 12: the claims that stand; and behind
+//!   it before 4 · after 4 · until 8, where its [`Terms`] are not the usual ones.
 //! - `Was/tenant/resource/start/since` → end 8 · owner's kind 1 · owner's id 16 · ended 12: those that stood.
 //! - `Counter/tenant/LongestWas/resource` → the longest of the latter, in microseconds.
 //!
@@ -53,6 +54,18 @@ impl Interval {
     }
 }
 
+/// On what terms a claim stands: what its owner says of it besides, for those who ask what is free. They are no part of its
+/// history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Terms {
+    /// What is kept free before it, in minutes.
+    pub before_minutes: u32,
+    /// What is kept free behind it, in minutes.
+    pub after_minutes: u32,
+    /// From when on it holds no more, whether or not it was ended by then.
+    pub until: Option<Timestamp>,
+}
+
 /// A claim of a record on a resource's time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claim {
@@ -68,6 +81,8 @@ pub struct Claim {
     pub id: u128,
     /// The fact since which the claim stands.
     pub since: ChangeId,
+    /// The terms, if it stands.
+    pub terms: Terms,
 }
 
 /// Claims of a resource in the order of their start.
@@ -212,8 +227,35 @@ pub fn next_resource(
 
 /// Puts a claim. The rules saw that it is free.
 pub fn put(view: &mut dyn Write, tenant: TenantNumber, claim: &Claim) {
+    let key = slots(tenant, claim.resource).time(claim.starts_at);
     let value = value(claim, claim.since);
-    view.put(&slots(tenant, claim.resource).time(claim.starts_at), &value);
+    if claim.terms == Terms::default() {
+        return view.put(&key, &value);
+    }
+    let Terms { before_minutes, after_minutes, until } = claim.terms;
+    let until = until.unwrap_or(Timestamp::from_micros(i64::MAX)).to_ordered();
+    let mut value = value.to_vec();
+    value.extend_from_slice(&before_minutes.to_be_bytes());
+    value.extend_from_slice(&after_minutes.to_be_bytes());
+    value.extend_from_slice(&until.to_be_bytes());
+    view.put(&key, &value);
+}
+
+/// Puts other terms to the claim of `owner` that starts at `starts_at`.
+///
+/// # Panics
+/// When `owner` has no such claim.
+pub fn renew(
+    view: &mut dyn Write,
+    owner: RecordId,
+    resource: ResourceNumber,
+    starts_at: Timestamp,
+    terms: Terms,
+) {
+    let key = slots(owner.tenant, resource).time(starts_at);
+    let claim = Claim::read(&key, view.get(&key).expect("an active record has its claim"));
+    assert!(claim.is_of(owner), "a record renews its own claims only");
+    put(view, owner.tenant, &Claim { terms, ..claim });
 }
 
 /// Ends the claim of `owner` that starts at `starts_at`, and keeps what it was.
@@ -259,6 +301,10 @@ impl Claim {
             kind: Kind::from_number(value.u8()),
             id: value.u128(),
             since: value.change(),
+            terms: match value.0 {
+                [] => Terms::default(),
+                _ => Terms::read(value),
+            },
         }
     }
 
@@ -267,6 +313,14 @@ impl Claim {
         let claim = Claim::read(key, value);
         let since = Parts(&key[key.len() - 12..]).change();
         (Claim { since, ..claim }, claim.since)
+    }
+}
+
+impl Terms {
+    fn read(mut value: Parts<'_>) -> Self {
+        let (before_minutes, after_minutes) = (value.u32(), value.u32());
+        let until = Some(value.time()).filter(|until| until.as_micros() < i64::MAX);
+        Terms { before_minutes, after_minutes, until }
     }
 }
 
@@ -348,7 +402,28 @@ mod tests {
     fn claim(owner: RecordId, starts_at: i64, ends_at: i64, since: Seq) -> Claim {
         let since = ChangeId { seq: since, ordinal: 0 };
         let (starts_at, ends_at) = (at(starts_at), at(ends_at));
-        Claim { resource: 1, starts_at, ends_at, kind: owner.kind, id: owner.id, since }
+        let terms = Terms::default();
+        Claim { resource: 1, starts_at, ends_at, kind: owner.kind, id: owner.id, since, terms }
+    }
+
+    #[test]
+    fn terms_are_kept_beside_a_claim_and_are_no_part_of_its_history() {
+        let mut view = MemoryView::default();
+        let usual = claim(OWNER, 0, 1, 1);
+        let until = Some(at(5));
+        for terms in [
+            Terms { before_minutes: 5, after_minutes: u32::MAX, until },
+            Terms { until: None, ..Terms::default() },
+        ] {
+            put(&mut view, OWNER.tenant, &usual);
+            renew(&mut view, OWNER, 1, at(0), terms);
+            let found = standing(&view, OWNER.tenant, 1, Interval::ALL, None, None, 2).claims;
+            assert_eq!(found, [Claim { terms, ..usual }]);
+        }
+        put(&mut view, OWNER.tenant, &Claim { terms: Terms { until, ..Terms::default() }, ..usual });
+        end(&mut view, OWNER, 1, at(0), ChangeId { seq: 2, ordinal: 0 });
+        let found = standing(&view, OWNER.tenant, 1, Interval::ALL, Some(1), None, 2).claims;
+        assert_eq!(found, [usual]);
     }
 
     #[test]

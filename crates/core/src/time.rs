@@ -95,18 +95,17 @@ impl Timestamp {
     pub fn to_rfc3339(self) -> [u8; 24] {
         const DAY: i64 = 86_400_000;
         let millis = self.as_millis();
-        let (year, month, day) = civil_from_days(millis.div_euclid(DAY));
+        let (year, month, day) = civil_from_days(millis.div_euclid(DAY).clamp(YEAR_0, YEAR_9999_END));
         let rest = millis.rem_euclid(DAY) as u32;
         let mut text = *b"0000-00-00T00:00:00.000Z";
         let mut pair = |at: usize, value: u32| {
             text[at] = b'0' + (value / 10) as u8;
             text[at + 1] = b'0' + (value % 10) as u8;
         };
-        let year = year.clamp(0, 9999) as u32;
         pair(0, year / 100);
         pair(2, year % 100);
-        pair(5, month as u32);
-        pair(8, day as u32);
+        pair(5, month);
+        pair(8, day);
         pair(11, rest / 3_600_000);
         pair(14, rest / 60_000 % 60);
         pair(17, rest / 1_000 % 60);
@@ -221,19 +220,25 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + day_of_era - 719_468
 }
 
-/// Days since the epoch to year, month and day of the Gregorian calendar (Hinnant, "chrono-compatible
-/// low-level date algorithms", `civil_from_days`).
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let day_of_era = z.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, month, day)
+/// The first day of the year 0 and the last of 9999, in days since the epoch: what four digits can show.
+const YEAR_0: i64 = -719_528;
+const YEAR_9999_END: i64 = 2_932_896;
+
+/// Days since the epoch, of the years 0 to 9999, to year, month and day of the Gregorian calendar (Neri and Schneider,
+/// "Euclidean affine functions and their application to calendar algorithms", 2023).
+fn civil_from_days(days: i64) -> (u32, u32, u32) {
+    // From the first of March of the year -400 on.
+    let days = (days + 719_468 + 146_097) as u32;
+    let of_century = 4 * days + 3;
+    let century = of_century / 146_097;
+    let of_year = u64::from(of_century % 146_097 | 3) * 2_939_745;
+    let year_of_century = (of_year >> 32) as u32;
+    let day_of_year = of_year as u32 / 2_939_745 / 4;
+    let of_month = 2_141 * day_of_year + 197_913;
+    let (month, day) = (of_month >> 16, (of_month & 0xffff) / 2_141 + 1);
+    let is_next_year = day_of_year >= 306;
+    let year = 100 * century + year_of_century + u32::from(is_next_year);
+    (year - 400, if is_next_year { month - 12 } else { month }, day)
 }
 
 #[cfg(test)]
@@ -275,6 +280,17 @@ mod tests {
             "tomorrow at noon or so..",
         ] {
             assert_eq!(Timestamp::parse_rfc3339(text), Err(NotAnInstant), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn every_day_of_ten_thousand_years_has_its_own_date() {
+        assert_eq!(civil_from_days(YEAR_0), (0, 1, 1));
+        assert_eq!(civil_from_days(YEAR_9999_END), (9999, 12, 31));
+        for days in YEAR_0..=YEAR_9999_END {
+            let (year, month, day) = civil_from_days(days);
+            assert!((1..=12).contains(&month) && (1..=31).contains(&day));
+            assert_eq!(days_from_civil(year.into(), month.into(), day.into()), days);
         }
     }
 

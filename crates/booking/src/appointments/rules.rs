@@ -14,7 +14,7 @@ use super::view::{self, Appointment, Found};
 use crate::json::JsonObject;
 use crate::name::{self, Counter, NameKind};
 use crate::record::{self, ChangeType, RecordId};
-use crate::slot::{self, Claim, ResourceNumber};
+use crate::slot::{self, Claim, ResourceNumber, Terms};
 use crate::violation::refuse_any;
 use crate::{Booking, encoding};
 
@@ -372,7 +372,8 @@ fn apply_state(view: &mut dyn Write, change_type: ChangeType, state: &State, at:
         slot::end(view, record, resource, starts_at, change);
     }
     if let Some((resource, starts_at, ends_at)) = new {
-        let claim = Claim { resource, starts_at, ends_at, kind: record.kind, id: record.id, since: change };
+        let (kind, id, terms) = (record.kind, record.id, Terms::default());
+        let claim = Claim { resource, starts_at, ends_at, kind, id, since: change, terms };
         slot::put(view, at.tenant, &claim);
     }
 }

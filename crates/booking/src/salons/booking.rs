@@ -146,9 +146,9 @@ impl Booking {
         self.items.iter().flat_map(BookedItem::claims)
     }
 
-    /// What it occupies of an employee or a resource.
-    pub fn occupied_of(&self, number: ResourceNumber) -> impl Iterator<Item = Occupied> {
-        self.items.iter().flat_map(move |item| item.occupied_of(number))
+    /// What it occupies: what it claims, with the buffers around it.
+    pub fn occupied(&self) -> impl Iterator<Item = (ResourceNumber, Occupied)> {
+        self.items.iter().flat_map(BookedItem::occupied)
     }
 }
 
@@ -160,20 +160,16 @@ impl BookedItem {
 
     /// What it claims.
     pub fn claims(&self) -> impl Iterator<Item = (ResourceNumber, Span)> + use<> {
-        let service = self.calculated();
-        let number = self.employee.number;
-        let employee = service.employee_time(self.starts_at).map(move |time| (number, time.span));
-        let resource = self.resource.map(|place| (place.number, service.resource_time(self.starts_at).span));
-        employee.chain(resource)
+        self.occupied().map(|(number, occupied)| (number, occupied.span))
     }
 
-    /// What it occupies of an employee or a resource.
-    pub fn occupied_of(&self, number: ResourceNumber) -> impl Iterator<Item = Occupied> + use<> {
-        let (service, starts_at) = (self.calculated(), self.starts_at);
-        let employee = (self.employee.number == number).then(|| service.employee_time(starts_at));
-        let resource = self.resource.filter(|place| place.number == number);
-        let resource = resource.map(|_| service.resource_time(starts_at));
-        employee.into_iter().flatten().chain(resource)
+    /// What it occupies of its employee and its resource.
+    pub fn occupied(&self) -> impl Iterator<Item = (ResourceNumber, Occupied)> + use<> {
+        let service = self.calculated();
+        let number = self.employee.number;
+        let employee = service.employee_time(self.starts_at).map(move |time| (number, time));
+        let resource = self.resource.map(|place| (place.number, service.resource_time(self.starts_at)));
+        employee.chain(resource)
     }
 
     fn calculated(&self) -> calculus::Service {

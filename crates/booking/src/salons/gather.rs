@@ -4,20 +4,18 @@
 //! - A hold that is over at the instant of the question occupies nothing, whether or not it is settled.
 //! - What is read is bounded: by the salon's employees and resources, and by the window of the question.
 
-use std::collections::{HashMap, HashSet};
-
 use jiff::tz::TimeZone;
 use maitred_core::{Read, TenantNumber, Timestamp};
 use uuid::Uuid;
 
 use super::availability;
-use super::booking::{BookedItem, Booking};
+use super::booking::BookedItem;
 use super::calculus::{self, Choice, Item, Occupied, Salon};
 use super::fact::{Buffers, Employee, Resource, Service, Settings};
 use super::intervals::Span;
 use super::view;
-use crate::record::{self, Kind, RecordId};
-use crate::slot::{self, Interval, ResourceNumber};
+use crate::record::Kind;
+use crate::slot::{self, Claim, Interval, ResourceNumber};
 use crate::tenants;
 
 /// The most claims of an employee that are looked up at once.
@@ -93,8 +91,7 @@ impl Gathered {
         let suits =
             |employee: &Employee| employee.active && wanted.iter().any(|wanted| can_do(wanted, employee));
         let near = |item: &&BookedItem| Span::new(item.starts_at, item.ends_at()).overlaps(window);
-        let beside = beside.iter().filter(near).collect();
-        let mut booked = Booked { known: HashMap::new(), beside };
+        let beside: Vec<&BookedItem> = beside.iter().filter(near).collect();
         let employees: Vec<Employee> = view::all(view, tenant).into_iter().filter(suits).collect();
         let calculated_employees = employees.iter().map(|employee| {
             let plan = view::plan(view, tenant, employee.id, None).is.calculated();
@@ -102,7 +99,7 @@ impl Gathered {
                 id: employee.id.as_u128(),
                 skills: employee.skills.iter().map(Uuid::as_u128).collect(),
                 working: plan.working(&settings.zone, window),
-                booked: booked.of(asked, employee.number, window),
+                booked: booked(asked, &beside, employee.number, window),
             }
         });
         let calculated_employees = calculated_employees.collect();
@@ -114,7 +111,7 @@ impl Gathered {
         let calculated_resources = resources.iter().map(|resource| calculus::Resource {
             id: resource.id.as_u128(),
             kind: kinds.number(&resource.kind).unwrap_or_default(),
-            booked: booked.of(asked, resource.number, window),
+            booked: booked(asked, &beside, resource.number, window),
         });
         let calculated_resources = calculated_resources.collect();
         let salon = Salon {
@@ -174,39 +171,28 @@ impl<'a> Kinds<'a> {
     }
 }
 
-/// The bookings that were read for a question, and what is booked beside them.
-struct Booked<'a> {
-    known: HashMap<u128, Option<Booking>>,
-    beside: Vec<&'a BookedItem>,
-}
-
-impl Booked<'_> {
-    /// What is booked of an employee or a resource within a window.
-    fn of(&mut self, asked: &Asked<'_>, number: ResourceNumber, window: Span) -> Vec<Occupied> {
-        let Asked { view, tenant, now, except } = *asked;
-        let interval = Interval::new(window.starts_at, window.ends_at);
-        let mut occupied: Vec<Occupied> =
-            self.beside.iter().flat_map(|item| item.occupied_of(number)).collect();
-        let mut seen = HashSet::new();
-        let mut behind = None;
-        loop {
-            let standing = slot::standing(view, tenant, number, interval, None, behind, CLAIMS_MAX);
-            for claim in standing.claims.iter().filter(|claim| claim.kind == Kind::Booking) {
-                // All that a booking occupies is found by its first claim.
-                if except.is_some_and(|except| except.as_u128() == claim.id) || !seen.insert(claim.id) {
-                    continue;
-                }
-                let booking = self.known.entry(claim.id).or_insert_with(|| {
-                    let record = RecordId { tenant, kind: Kind::Booking, id: claim.id };
-                    let booking: Booking = record::current(view, record)?.decode();
-                    booking.status_at(now).claims_time().then_some(booking)
-                });
-                occupied.extend(booking.iter().flat_map(|booking| booking.occupied_of(number)));
-            }
-            behind = standing.through;
-            if behind.is_none() {
-                return occupied;
-            }
+/// What is booked of an employee or a resource within a window, by its claims alone: no booking is read.
+fn booked(asked: &Asked<'_>, beside: &[&BookedItem], number: ResourceNumber, window: Span) -> Vec<Occupied> {
+    let Asked { view, tenant, now, except } = *asked;
+    let interval = Interval::new(window.starts_at, window.ends_at);
+    let beside = beside.iter().flat_map(|item| item.occupied()).filter(|(of, _)| *of == number);
+    let mut occupied: Vec<Occupied> = beside.map(|(_, occupied)| occupied).collect();
+    let mut behind = None;
+    loop {
+        let standing = slot::standing(view, tenant, number, interval, None, behind, CLAIMS_MAX);
+        let holds = |claim: &&Claim| {
+            claim.kind == Kind::Booking
+                && except.is_none_or(|except| except.as_u128() != claim.id)
+                && claim.terms.until.is_none_or(|until| until > now)
+        };
+        occupied.extend(standing.claims.iter().filter(holds).map(|claim| Occupied {
+            span: Span::new(claim.starts_at, claim.ends_at),
+            before_minutes: claim.terms.before_minutes,
+            after_minutes: claim.terms.after_minutes,
+        }));
+        behind = standing.through;
+        if behind.is_none() {
+            return occupied;
         }
     }
 }

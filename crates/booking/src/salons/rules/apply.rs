@@ -4,17 +4,19 @@ use maitred_core::{At, ChangeId, Write};
 
 use crate::imported::Imported;
 use crate::name::{self, Counter};
-use crate::record::{self, ChangeType, Index, Kind, Superseded};
+use crate::record::{self, ChangeType, Index, Superseded};
 use crate::salons::booking::{Booking, BookingStatus};
 use crate::salons::bookings_view::{by_customer, by_employee, by_series, by_start, holds_of};
+use crate::salons::calculus::Occupied;
 use crate::salons::fact::{Customer, Employee, Fact, Resource, Service, Settings};
+use crate::salons::intervals::Span;
 use crate::salons::legacy::LegacyBooking;
 use crate::salons::legacy_view;
 use crate::salons::plan::PlanState;
 use crate::salons::series::Series;
 use crate::salons::view::{self, Kept};
 use crate::salons::waitlist::{self, Open, WaitlistEntry};
-use crate::slot::{self, Claim, SALON_NUMBER_MIN};
+use crate::slot::{self, Claim, ResourceNumber, SALON_NUMBER_MIN, Terms};
 use crate::timer::{self, Timer, TimerKind};
 
 pub(super) fn apply(view: &mut dyn Write, fact: &Fact, at: At) {
@@ -146,20 +148,23 @@ fn number_given(view: &mut dyn Write, number: u32, at: At) {
 fn put_booking(view: &mut dyn Write, change_type: ChangeType, booking: &Booking, at: At) {
     let superseded = put(view, change_type, booking, at);
     let before = superseded.map(|superseded| superseded.version().decode::<Booking>());
-    let claimed = |booking: &Booking| match booking.status.claims_time() {
-        true => booking.claims().collect(),
-        false => Vec::new(),
-    };
-    let (ended, new) = (before.as_ref().map_or(Vec::new(), claimed), claimed(booking));
-    if ended != new {
-        let owner = view::record_id::<Booking>(at.tenant, booking.id);
-        for (number, span) in ended {
+    let claims = before.as_ref().map_or(Vec::new(), claimed);
+    let owner = view::record_id::<Booking>(at.tenant, booking.id);
+    let new = claimed(booking);
+    let span = |(number, span, _): &(ResourceNumber, Span, Terms)| (*number, *span);
+    if claims.iter().map(span).ne(new.iter().map(span)) {
+        for (number, span, _) in claims {
             slot::end(view, owner, number, span.starts_at, change_id(at));
         }
-        for (resource, span) in new {
-            let (kind, id, since) = (Kind::Booking, booking.id.as_u128(), change_id(at));
-            let claim = Claim { resource, starts_at: span.starts_at, ends_at: span.ends_at, kind, id, since };
+        for (resource, span, terms) in new {
+            let Span { starts_at, ends_at } = span;
+            let (kind, id, since) = (owner.kind, owner.id, change_id(at));
+            let claim = Claim { resource, starts_at, ends_at, kind, id, since, terms };
             slot::put(view, at.tenant, &claim);
+        }
+    } else if claims != new {
+        for (number, span, terms) in new {
+            slot::renew(view, owner, number, span.starts_at, terms);
         }
     }
     if let Some(before) = &before {
@@ -175,6 +180,18 @@ fn put_booking(view: &mut dyn Write, change_type: ChangeType, booking: &Booking,
     for item in &booking.items {
         view.put(&by_employee(at.tenant, item.employee.number).time(booking.starts_at).u128(id), &[]);
     }
+}
+
+/// What a booking claims, and on what terms.
+fn claimed(booking: &Booking) -> Vec<(ResourceNumber, Span, Terms)> {
+    if !booking.status.claims_time() {
+        return Vec::new();
+    }
+    let until = booking.hold_expires_at.filter(|_| booking.status == BookingStatus::Held);
+    let claim = |(number, Occupied { span, before_minutes, after_minutes })| {
+        (number, span, Terms { before_minutes, after_minutes, until })
+    };
+    booking.occupied().map(claim).collect()
 }
 
 /// When the hold of a booking is over, if it is held.
