@@ -327,7 +327,8 @@ fn every_golden_file_of_any_version_can_be_read() {
 const VIEWS: &[(&str, std::ops::RangeInclusive<u16>)] = &[
     ("view", 1..=199),
     ("view-salons", 200..=279),
-    ("view-salons-imported", 280..=299),
+    ("view-salons-imported", 280..=287),
+    ("view-waiting-imported", 288..=299),
     ("view-accounts", 300..=302),
     ("view-accounts-imported", 303..=399),
     ("view-flash-sales", 400..=425),

@@ -5,8 +5,8 @@
 //!   {"type":"user","version":1,…}                 every version of every record, in the order of the log: users with
 //!   {"type":"product","version":1,"latest":…}     the hashes of their passwords, products, sales, orders,
 //!   {"type":"sale","version":1,"latest":…}        appointments, and all of a salon: `salon_settings`, `employee`,
-//!   {"type":"order","version":1,"latest":…}       `service`, `resource`, `customer`, `shift_plan`, `booking` and
-//!   {"type":"appointment","version":1,…}          `legacy_booking`, with what it is under `record`
+//!   {"type":"order","version":1,"latest":…}       `service`, `resource`, `customer`, `shift_plan`, `booking`, `series`,
+//!   {"type":"appointment","version":1,…}          `waitlist_entry` and `legacy_booking`, with what it is under `record`
 //!   {"type":"employee","version":1,"latest":…}
 //!   {"type":"end","lines":2}                      how many lines stand before it
 //! ```

@@ -95,6 +95,10 @@ recorded! {
         BookingImported(Imported<Booking>) = 286 version 1,
         /// A version of a booking of the replaced system was taken over.
         LegacyBookingImported(Imported<LegacyBooking>) = 287 version 1,
+        /// A version of a series was taken over.
+        SeriesImported(Imported<Series>) = 288 version 1,
+        /// A version of an entry of the waitlist was taken over: its number is this server's.
+        WaitlistImported(Imported<WaitlistEntry>) = 289 version 1,
     }
     older {
         230 version 1: BookingV1 => BookingCreated,

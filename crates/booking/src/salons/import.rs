@@ -4,10 +4,12 @@ use super::booking::Booking;
 use super::fact::{Customer, Employee, Resource, Service, Settings};
 use super::legacy::LegacyBooking;
 use super::plan::PlanState;
+use super::series::Series;
+use super::waitlist::WaitlistEntry;
 use crate::imported::Imported;
 
-/// A version to be taken over. The numbers under which time is claimed are this server's: those that come are not
-/// looked at.
+/// A version to be taken over. The numbers under which time is claimed, and by which entries of the waitlist follow
+/// one another, are this server's: those that come are not looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Import {
     /// Of the settings.
@@ -26,4 +28,8 @@ pub enum Import {
     Booking(Imported<Booking>),
     /// Of a booking of the replaced system.
     LegacyBooking(Imported<LegacyBooking>),
+    /// Of a series, behind its bookings.
+    Series(Imported<Series>),
+    /// Of an entry of the waitlist; an offer of it stands behind its booking.
+    Waitlist(Imported<WaitlistEntry>),
 }

@@ -6,14 +6,17 @@ use uuid::Uuid;
 use super::booking::{BookedItem, Booking};
 use super::calculus::SERVICES_IN_A_ROW_MAX;
 use super::command::{
-    ABSENCES_MAX, CustomerDetails, EXCEPTIONS_MAX, EmployeeDetails, Import, NAME_CHARS_MAX, PlanChange,
-    PutLegacyBooking, ResourceDetails, ServiceDetails,
+    ABSENCES_MAX, CustomerDetails, EXCEPTIONS_MAX, EmployeeDetails, EnterWaitlist, Import, NAME_CHARS_MAX,
+    PlanChange, PutLegacyBooking, ResourceDetails, ServiceDetails,
 };
 use super::fact::{Customer, Employee, Resource, Service};
 use super::legacy::LegacyBooking;
 use super::plan::PlanState;
+use super::recurrence::{OCCURRENCES_MAX, Recurrence, Refused};
+use super::series::Series;
 use super::validation::{self, check_count, check_notes};
 use super::view::id_of_text;
+use super::waitlist::{PASSED_MAX, WaitlistEntry, WaitlistStatus};
 use crate::imported::check_version;
 use crate::violation::{Violation, check_text};
 
@@ -28,6 +31,8 @@ pub(super) fn import(import: &Import) -> Vec<Violation> {
         Import::Plan(import) => (import.version, plan(&import.is)),
         Import::Booking(import) => (import.version, booking(&import.is)),
         Import::LegacyBooking(import) => (import.version, legacy_booking(&import.is)),
+        Import::Series(import) => (import.version, series(&import.is)),
+        Import::Waitlist(import) => (import.version, waitlist_entry(&import.is)),
     };
     let mut found = Vec::new();
     check_version(&mut found, version);
@@ -121,6 +126,28 @@ fn legacy_booking(booking: &LegacyBooking) -> Vec<Violation> {
         changed_at: booking.changed_at,
     });
     check_external_id(&mut found, booking.id, booking.external_id.as_deref());
+    found
+}
+
+fn series(series: &Series) -> Vec<Violation> {
+    let mut found = Vec::new();
+    if let Err(Refused(detail)) = Recurrence::parse(&series.rule) {
+        found.push(Violation::new("/rrule", "invalid-rrule", detail));
+    }
+    check_count(&mut found, "/bookings", "invalid-items", series.bookings.len(), 1..=OCCURRENCES_MAX);
+    found
+}
+
+fn waitlist_entry(entry: &WaitlistEntry) -> Vec<Violation> {
+    let WaitlistEntry { customer, services, employee, from, to, token_hash, .. } = entry.clone();
+    let mut found =
+        validation::enter_waitlist(&EnterWaitlist { customer, services, employee, from, to, token_hash });
+    check_count(&mut found, "/passed", "invalid-items", entry.passed.len(), 0..=PASSED_MAX);
+    let has_offer = matches!(entry.status, WaitlistStatus::Offered | WaitlistStatus::Taken);
+    if entry.offer.is_some() != has_offer {
+        let detail = "an entry has an offer while it is offered or taken, and not else";
+        found.push(Violation::new("/offer", "invalid-items", detail));
+    }
     found
 }
 

@@ -106,6 +106,15 @@ pub enum WaitlistStatus {
 }
 
 impl WaitlistStatus {
+    /// Every status.
+    pub const ALL: [WaitlistStatus; 5] = [
+        WaitlistStatus::Waiting,
+        WaitlistStatus::Offered,
+        WaitlistStatus::Taken,
+        WaitlistStatus::Expired,
+        WaitlistStatus::Cancelled,
+    ];
+
     /// Its name in the API.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -171,6 +180,8 @@ impl WaitlistEntry {
 /// An entry that is open, as far as the index tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Open {
+    /// Its place in the order of entry.
+    pub number: u64,
     /// Of which entry.
     pub id: Uuid,
     /// Who waits.
@@ -183,8 +194,8 @@ pub struct Open {
 pub fn open(view: &dyn Read, tenant: TenantNumber, at: Timestamp) -> Vec<Open> {
     let index = Index::WaitlistOpen.key(tenant);
     let mut found = Vec::new();
-    view.scan(&index, &index.end(), &mut |_, value| {
-        let open = Open::read(value);
+    view.scan(&index, &index.end(), &mut |key, value| {
+        let open = Open::read(key, value);
         if at < open.window.ends_at {
             found.push(open);
         }
@@ -201,7 +212,8 @@ pub(super) fn place(tenant: TenantNumber, number: u64) -> Key {
 impl Open {
     /// Of an entry.
     pub(super) fn of(entry: &WaitlistEntry) -> Self {
-        Open { id: entry.id, customer: entry.customer, window: Span::new(entry.from, entry.to) }
+        let WaitlistEntry { id, number, customer, from, to, .. } = *entry;
+        Open { number, id, customer, window: Span::new(from, to) }
     }
 
     pub(super) fn write(&self) -> [u8; 48] {
@@ -213,9 +225,10 @@ impl Open {
         value
     }
 
-    fn read(value: &[u8]) -> Self {
+    fn read(key: &[u8], value: &[u8]) -> Self {
+        let number = Parts(&key[key.len() - 8..]).u64();
         let mut parts = Parts(value);
         let (id, customer) = (Uuid::from_u128(parts.u128()), Uuid::from_u128(parts.u128()));
-        Open { id, customer, window: Span::new(parts.time(), parts.time()) }
+        Open { number, id, customer, window: Span::new(parts.time(), parts.time()) }
     }
 }

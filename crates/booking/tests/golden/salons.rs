@@ -21,9 +21,10 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, salons::Fact)> {
         BookingImported, BookingNoShow, BookingRescheduled, CustomerCreated, CustomerDeleted,
         CustomerImported, CustomerUpdated, EmployeeCreated, EmployeeDeleted, EmployeeImported,
         EmployeeUpdated, LegacyBookingImported, LegacyBookingPut, PlanChanged, PlanImported, ResourceCreated,
-        ResourceDeleted, ResourceImported, ResourceUpdated, SeriesBooked, SeriesCancelled, ServiceCreated,
-        ServiceDeleted, ServiceImported, ServiceUpdated, SettingsChanged, SettingsImported,
-        WaitlistCancelled, WaitlistEntered, WaitlistExpired, WaitlistOffered, WaitlistPassed, WaitlistTaken,
+        ResourceDeleted, ResourceImported, ResourceUpdated, SeriesBooked, SeriesCancelled, SeriesImported,
+        ServiceCreated, ServiceDeleted, ServiceImported, ServiceUpdated, SettingsChanged, SettingsImported,
+        WaitlistCancelled, WaitlistEntered, WaitlistExpired, WaitlistImported, WaitlistOffered,
+        WaitlistPassed, WaitlistTaken,
     };
 
     let id = |last: u8| Uuid::from_bytes([3, 2, 3, 4, 5, 6, 0x77, 8, 0x89, 10, 11, 12, 13, 14, 15, last]);
@@ -249,6 +250,17 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, salons::Fact)> {
         ),
         ("legacy_booking_imported", LegacyBookingImported(as_imported(1, legacy.clone()))),
         ("legacy_booking_imported_again", LegacyBookingImported(as_imported(2, later.clone()))),
+        ("series_imported", SeriesImported(as_imported(1, series.clone()))),
+        (
+            "series_imported_cancelled",
+            SeriesImported(as_imported(2, Series { cancelled_from: Some(at(48 * 60)), ..series.clone() })),
+        ),
+        ("waitlist_imported", WaitlistImported(as_imported(1, entry(54)))),
+        ("waitlist_imported_once", WaitlistImported(Imported { latest: false, ..as_imported(1, entry(55)) })),
+        (
+            "waitlist_imported_cancelled",
+            WaitlistImported(as_imported(2, waited(55, WaitlistStatus::Cancelled))),
+        ),
     ];
     [
         ("settings_changed", SettingsChanged(settings)),

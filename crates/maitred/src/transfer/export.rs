@@ -7,6 +7,8 @@ use maitred_booking::appointments;
 use maitred_booking::flash_sales::Versioned;
 use maitred_booking::record::{self, Change, Kind, RecordId, Version};
 use maitred_booking::salons::plan::PlanState;
+use maitred_booking::salons::series::Series;
+use maitred_booking::salons::waitlist::WaitlistEntry;
 use maitred_booking::salons::{Booking, Customer, Employee, LegacyBooking, Resource, Service, Settings};
 use maitred_booking::tenants;
 use maitred_core::{ChangeId, Read, Seq, TenantNumber};
@@ -112,8 +114,8 @@ fn write_version(view: &dyn Read, change: &Change<'_>, through: Seq, out: &mut V
         Kind::ShiftPlan => line::write_record::<PlanState>(out, Versioned::read(version), latest()),
         Kind::Booking => line::write_record::<Booking>(out, Versioned::read(version), latest()),
         Kind::LegacyBooking => line::write_record::<LegacyBooking>(out, Versioned::read(version), latest()),
-        // The visits of a series stand for themselves, and whoever waits enters anew.
-        Kind::Series | Kind::WaitlistEntry => return false,
+        Kind::Series => line::write_record::<Series>(out, Versioned::read(version), latest()),
+        Kind::WaitlistEntry => line::write_record::<WaitlistEntry>(out, Versioned::read(version), latest()),
         // What was to be done here is not to be done elsewhere.
         Kind::Job | Kind::Schedule => return false,
         // What it delivers is the other server's own, and its secret opens here alone.

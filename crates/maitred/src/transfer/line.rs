@@ -1,9 +1,10 @@
 //! The lines of an export: their JSON, and how they are cut out of a stream. Those of users and of flash sales stand in
-//! [`shop`], those of salons in [`salon`] and [`visit`].
+//! [`shop`], those of salons in [`salon`], [`visit`] and [`waiting`].
 
 mod salon;
 mod shop;
 mod visit;
+mod waiting;
 
 use std::borrow::Cow;
 
@@ -202,6 +203,8 @@ pub(super) fn read(line: &[u8]) -> Result<Line, Malformed> {
         "shift_plan" => of_salon(line, invalid, Import::Plan),
         "booking" => of_salon(line, invalid, Import::Booking),
         "legacy_booking" => of_salon(line, invalid, Import::LegacyBooking),
+        "series" => of_salon(line, invalid, Import::Series),
+        "waitlist_entry" => of_salon(line, invalid, Import::Waitlist),
         "end" => {
             let EndLine { lines, .. } = serde_json::from_slice(line).map_err(invalid)?;
             Ok(Line::End { lines })

@@ -15,7 +15,7 @@ use crate::salons::legacy_view;
 use crate::salons::plan::PlanState;
 use crate::salons::series::Series;
 use crate::salons::view::{self, Kept};
-use crate::salons::waitlist::{self, Open, WaitlistEntry};
+use crate::salons::waitlist::{self, Open, WaitlistEntry, WaitlistStatus};
 use crate::slot::{self, Claim, ResourceNumber, SALON_NUMBER_MIN, Terms};
 use crate::timer::{self, Timer, TimerKind};
 
@@ -50,8 +50,7 @@ pub(super) fn apply(view: &mut dyn Write, fact: &Fact, at: At) {
             put::<Series>(view, ChangeType::Cancelled, series, at);
         }
         Fact::WaitlistEntered(entry) => {
-            name::set_counter(view, at.tenant, Counter::WaitlistNumbers, 0, entry.number);
-            put_entry(view, ChangeType::Created, entry, at);
+            enter(view, entry, at);
         }
         Fact::WaitlistOffered(entry) | Fact::WaitlistPassed(entry) | Fact::WaitlistTaken(entry) => {
             put_entry(view, ChangeType::Updated, entry, at);
@@ -76,6 +75,11 @@ pub(super) fn apply(view: &mut dyn Write, fact: &Fact, at: At) {
         Fact::PlanImported(import) => put_plan(view, &import.is, import.at(at)),
         Fact::BookingImported(import) => import_booking(view, import, import.at(at)),
         Fact::LegacyBookingImported(import) => put_legacy_booking(view, &import.is, import.at(at)),
+        Fact::SeriesImported(import) => {
+            let change_type = if import.version == 1 { ChangeType::Created } else { ChangeType::Cancelled };
+            put::<Series>(view, change_type, &import.is, import.at(at));
+        }
+        Fact::WaitlistImported(import) => import_entry(view, import, import.at(at)),
     }
 }
 
@@ -218,17 +222,42 @@ fn set_hold(view: &mut dyn Write, booking: &Booking, at: At, held: bool) {
     }
 }
 
+/// Puts a new entry of the waitlist, and remembers that its number is given.
+fn enter(view: &mut dyn Write, entry: &WaitlistEntry, at: At) {
+    name::set_counter(view, at.tenant, Counter::WaitlistNumbers, 0, entry.number);
+    put_entry(view, ChangeType::Created, entry, at);
+}
+
+fn import_entry(view: &mut dyn Write, import: &Imported<WaitlistEntry>, at: At) {
+    let entry = &import.is;
+    match (import.version, entry.status.is_open() || entry.status == WaitlistStatus::Taken) {
+        (1, _) => enter(view, entry, at),
+        (_, true) => put_entry(view, ChangeType::Updated, entry, at),
+        (_, false) => put_entry(view, ChangeType::Cancelled, entry, at),
+    }
+    if entry.status.is_open() && !import.latest {
+        timer::put_off(view, &entry_end(entry, at));
+    }
+}
+
+/// When an entry of the waitlist is over.
+fn entry_end(entry: &WaitlistEntry, at: At) -> Timer {
+    Timer { due: entry.to, kind: TimerKind::WaitlistEnd, tenant: at.tenant, id: entry.id }
+}
+
 /// Puts an entry of the waitlist, with its place among those that are open and its timer.
 fn put_entry(view: &mut dyn Write, change_type: ChangeType, entry: &WaitlistEntry, at: At) {
-    put::<WaitlistEntry>(view, change_type, entry, at);
-    let timer = Timer { due: entry.to, kind: TimerKind::WaitlistEnd, tenant: at.tenant, id: entry.id };
+    let superseded = put::<WaitlistEntry>(view, change_type, entry, at);
+    let timer = entry_end(entry, at);
     let place = waitlist::place(at.tenant, entry.number);
+    if superseded.is_some() {
+        timer::remove(view, &timer);
+    }
     if entry.status.is_open() {
         view.put(&place, &Open::of(entry).write());
         timer::put(view, &timer);
     } else {
         view.delete(&place);
-        timer::remove(view, &timer);
     }
 }
 

@@ -5,6 +5,8 @@
 //! - Employees and resources get numbers of this server, and the bookings that are taken over claim by these.
 //! - No time is given away twice: a booking whose time is taken here is refused. What lets a visit be booked otherwise
 //!   (shifts, skills, notice, how many holds there may be) was asked where it was booked, and is not asked again.
+//! - A series comes behind its bookings, and an offer of the waitlist behind the one that is held: neither points nowhere.
+//! - Entries of the waitlist get numbers of this server, in the order in which they come.
 //! - A hold that was running is held here until the same instant, and is over then; one that is over by now is settled
 //!   here as any other.
 
@@ -13,16 +15,20 @@ use uuid::Uuid;
 
 use super::allotment::{settle_holds_in_the_way, unavailable};
 use super::records::{require_no_bookings, require_room};
-use super::{Decided, Effect, Outcome, not_found};
+use super::{Decided, Effect, Outcome, not_found, waitlist};
 use crate::flash_sales::Versioned;
 use crate::imported::{Imported, InMillis, Place, version_differs};
+use crate::name::{self, Counter};
 use crate::record::RecordId;
 use crate::salons::booking::{BookedItem, Booking, BookingStatus};
 use crate::salons::command::Import;
 use crate::salons::fact::{Customer, Employee, Fact, Resource, Service, Settings};
+use crate::salons::intervals::Span;
 use crate::salons::legacy::LegacyBooking;
 use crate::salons::plan::{AbsenceState, AbsenceTime, PlanState};
+use crate::salons::series::Series;
 use crate::salons::view::{self, Kept};
+use crate::salons::waitlist::{OpenOffer, PassedOffer, WaitlistEntry, WaitlistStatus};
 use crate::salons::{import_validation, view::any};
 use crate::violation::refuse_any;
 
@@ -45,6 +51,8 @@ pub(super) fn import(view: &dyn Read, import: &Import, cx: &Context) -> Decided 
         }
         Import::Plan(import) => plan(view, import, cx),
         Import::Booking(import) => booking(view, import.clone(), cx),
+        Import::Series(import) => series(view, import.clone(), cx),
+        Import::Waitlist(import) => waitlist_entry(view, import.clone(), cx),
         Import::LegacyBooking(import) => {
             let told = (Fact::LegacyBookingImported as fn(_) -> _, Outcome::LegacyBooking as fn(_, _) -> _);
             take_kept(view, import.clone(), told, cx, |_| Ok(()))
@@ -140,6 +148,9 @@ fn booking(view: &dyn Read, mut import: Imported<Booking>, cx: &Context) -> Deci
             resource.number = there::<Resource>(view, resource.id, cx)?.number;
         }
     }
+    if let Some(entry) = import.is.offered_to {
+        there::<WaitlistEntry>(view, entry, cx)?;
+    }
     let record = view::record_id::<Booking>(cx.tenant, import.is.id);
     let told = (Fact::BookingImported as fn(_) -> _, Outcome::Booking as fn(_, _) -> _);
     take(view, record, import, told, |before, booking| {
@@ -173,11 +184,102 @@ fn check_step(before: Option<&Booking>, booking: &Booking) -> Result<(), Rejecti
     // Whose it is, and until when it is held, never changes; what is done, and when, does where it moves.
     let stays = |booking: &Booking| {
         let Booking { id, customer, hold_expires_at, holder, token_hash, created_at, .. } = *booking;
-        (id, customer, hold_expires_at.in_millis(), holder, token_hash, created_at.in_millis())
+        let belongs = (booking.series, booking.offered_to);
+        (id, customer, hold_expires_at.in_millis(), holder, token_hash, created_at.in_millis(), belongs)
     };
     match before {
         Some(before) if stays(before) != stays(booking) => Err(version_differs()),
         _ => Ok(()),
+    }
+}
+
+fn series(view: &dyn Read, import: Imported<Series>, cx: &Context) -> Decided {
+    there::<Customer>(view, import.is.customer, cx)?;
+    for booking in &import.is.bookings {
+        let booking = there::<Booking>(view, *booking, cx)?;
+        if booking.series != Some(import.is.id) {
+            return Err(not_found::<Booking>());
+        }
+    }
+    let record = view::record_id::<Series>(cx.tenant, import.is.id);
+    let told = (
+        Fact::SeriesImported as fn(_) -> _,
+        (|effect, found| Outcome::Series(effect, found, Vec::new())) as fn(_, _) -> _,
+    );
+    take(view, record, import, told, |before, series| {
+        // It is booked once, and calls off more and more.
+        let leads = match (&before, series.cancelled_from) {
+            (None, None) => true,
+            (Some(before), Some(from)) => before.cancelled_from.is_none_or(|earlier| from <= earlier),
+            _ => false,
+        };
+        if !leads {
+            return Err(Rejection::conflict("invalid-transition", "No series is called off so."));
+        }
+        let stays = |series: &Series| Series { cancelled_from: None, ..series.clone() }.in_millis();
+        match before {
+            Some(before) if stays(&before) != stays(series) => Err(version_differs()),
+            _ => Ok(Vec::new()),
+        }
+    })
+}
+
+fn waitlist_entry(view: &dyn Read, mut import: Imported<WaitlistEntry>, cx: &Context) -> Decided {
+    there::<Customer>(view, import.is.customer, cx)?;
+    for service in &import.is.services {
+        there::<Service>(view, *service, cx)?;
+    }
+    if let Some(employee) = import.is.employee {
+        there::<Employee>(view, employee, cx)?;
+    }
+    let offered = match import.is.offer {
+        Some(offer) => Some(there::<Booking>(view, offer.booking, cx)?),
+        None => None,
+    };
+    let here = any::<WaitlistEntry>(view, cx.tenant, import.is.id, None);
+    let next = || name::counter(view, cx.tenant, Counter::WaitlistNumbers, 0) + 1;
+    import.is.number = here.map_or_else(next, |here| here.is.number);
+    let record = view::record_id::<WaitlistEntry>(cx.tenant, import.is.id);
+    let told = (Fact::WaitlistImported as fn(_) -> _, Outcome::Waitlist as fn(_, _) -> _);
+    let latest = import.latest;
+    let entry = import.is.clone();
+    let mut decision = take(view, record, import, told, |before, entry| {
+        if before.is_none() && entry.status.is_open() {
+            waitlist::require_room(view, entry.customer, cx)?;
+        }
+        check_entry(before.as_ref(), entry)
+    })?;
+    // The hold of an offer may have ended here before the offer itself came.
+    let is_offer = latest && entry.status == WaitlistStatus::Offered;
+    let over = offered.filter(|booking| is_offer && booking.status == BookingStatus::Expired);
+    if let (false, Some(booking)) = (decision.facts.is_empty(), over) {
+        decision.facts.push(waitlist::passed(entry, &booking));
+    }
+    Ok(decision)
+}
+
+/// What an entry of the waitlist may become.
+fn check_entry(before: Option<&WaitlistEntry>, entry: &WaitlistEntry) -> Result<Vec<Fact>, Rejection> {
+    use WaitlistStatus::{Cancelled, Expired, Offered, Taken, Waiting};
+    let leads = match (before.map(|before| before.status), entry.status) {
+        (None, Waiting) => entry.passed.is_empty(),
+        (Some(Waiting), Offered | Expired | Cancelled) => true,
+        (Some(Offered), Waiting | Taken | Expired | Cancelled) => true,
+        _ => false,
+    };
+    if !leads {
+        let detail = format!("No entry of the waitlist becomes {} so.", entry.status.as_str());
+        return Err(Rejection::conflict("invalid-transition", detail));
+    }
+    let Some(before) = before else { return Ok(Vec::new()) };
+    let stays = |entry: &WaitlistEntry| {
+        let (status, offer, passed) = (Waiting, None, Vec::new());
+        WaitlistEntry { status, offer, passed, ..entry.clone() }.in_millis()
+    };
+    let passed = |entry: &WaitlistEntry| entry.clone().in_millis().passed;
+    match stays(before) == stays(entry) && passed(entry).starts_with(&passed(before)) {
+        true => Ok(Vec::new()),
+        false => Err(version_differs()),
     }
 }
 
@@ -231,6 +333,35 @@ impl InMillis for Booking {
             ends_at: self.ends_at.in_millis(),
             items: self.items.into_iter().map(item).collect(),
             hold_expires_at: self.hold_expires_at.in_millis(),
+            created_at: self.created_at.in_millis(),
+            ..self
+        }
+    }
+}
+
+impl InMillis for Series {
+    fn in_millis(self) -> Self {
+        Series {
+            starts_at: self.starts_at.in_millis(),
+            cancelled_from: self.cancelled_from.in_millis(),
+            created_at: self.created_at.in_millis(),
+            ..self
+        }
+    }
+}
+
+impl InMillis for WaitlistEntry {
+    fn in_millis(self) -> Self {
+        let offer = |offer: OpenOffer| OpenOffer { expires_at: offer.expires_at.in_millis(), ..offer };
+        let passed = |passed: PassedOffer| {
+            let Span { starts_at, ends_at } = passed.span();
+            PassedOffer::new(Span::new(starts_at.in_millis(), ends_at.in_millis()))
+        };
+        WaitlistEntry {
+            from: self.from.in_millis(),
+            to: self.to.in_millis(),
+            offer: self.offer.map(offer),
+            passed: self.passed.into_iter().map(passed).collect(),
             created_at: self.created_at.in_millis(),
             ..self
         }

@@ -47,7 +47,7 @@ pub(super) fn enter(view: &dyn Read, command: &EnterWaitlist, cx: &Context) -> D
 }
 
 /// Refuses one more than a salon, or a customer, may have open.
-fn require_room(view: &dyn Read, customer: Uuid, cx: &Context) -> Result<(), Rejection> {
+pub(super) fn require_room(view: &dyn Read, customer: Uuid, cx: &Context) -> Result<(), Rejection> {
     let open = open(view, cx.tenant, cx.timestamp);
     let of_customer = open.iter().filter(|open| open.customer == customer).count();
     let detail = if open.len() >= OPEN_MAX {
@@ -154,12 +154,19 @@ pub(super) fn after_offer(view: &dyn Read, booking: &Booking, cx: &Context) -> O
     if booking.status == BookingStatus::Confirmed {
         return Some(Fact::WaitlistTaken(WaitlistEntry { status: WaitlistStatus::Taken, ..entry }));
     }
+    Some(passed(entry, booking))
+}
+
+/// That an entry did not take the booking that it was offered.
+pub(super) fn passed(entry: WaitlistEntry, booking: &Booking) -> Fact {
     let status = entry.status_after_passing();
-    let is_over = status == WaitlistStatus::Expired;
     let mut passed = entry.passed.clone();
     passed.push(PassedOffer::new(Span::new(booking.starts_at, booking.ends_at)));
     let entry = WaitlistEntry { status, offer: None, passed, ..entry };
-    Some(if is_over { Fact::WaitlistExpired(entry) } else { Fact::WaitlistPassed(entry) })
+    match status {
+        WaitlistStatus::Expired => Fact::WaitlistExpired(entry),
+        _ => Fact::WaitlistPassed(entry),
+    }
 }
 
 /// The booking that is held for whoever waits, settled or not.

@@ -317,6 +317,9 @@ proptest! {
                 prop_assert!(clashes == 0 || drawn.skip);
                 prop_assert_eq!(series.is.bookings.len(), starts.len() - clashes);
                 prop_assert_eq!(salon.world.replay().hash(), salon.world.view.hash());
+                let from = Some(at(24, 0));
+                cancel(&mut salon, series.is.id, from, None).expect("it is there");
+                super::transfer::check_import(&salon.world)?;
             }
             Err(rejection) => {
                 prop_assert_eq!(&*rejection.code, "series-clashes");

@@ -9,8 +9,10 @@ use crate::imported::Imported;
 use crate::record::{self, Kind};
 use crate::salons::booking::BookedItem;
 use crate::salons::fact::{Customer, Employee, Resource, Service, Settings};
+use crate::salons::intervals::Span;
 use crate::salons::legacy::LegacyBooking;
 use crate::salons::plan::{AbsenceState, AbsenceTime, PlanState};
+use crate::salons::waitlist::OpenOffer;
 use crate::testing::MemoryView;
 
 /// The commands that take over every version of a world, in the order of its log.
@@ -40,6 +42,11 @@ fn commands(world: &World<Rules>) -> Vec<(At, Command)> {
                 Import::Booking(import)
             }
             Kind::LegacyBooking => Import::LegacyBooking(taken::<LegacyBooking>(&version, latest)),
+            Kind::Series => Import::Series(taken::<Series>(&version, latest)),
+            Kind::WaitlistEntry => {
+                let import = taken::<WaitlistEntry>(&version, latest);
+                Import::Waitlist(Imported { is: WaitlistEntry { number: 9, ..import.is }, ..import })
+            }
             kind => panic!("{kind:?} is none of this domain's"),
         };
         // Decided long after, but where it was: so that the tables can be held against each other.
@@ -171,6 +178,27 @@ fn every_refusal_of_a_version_that_is_taken_over() {
     let booking = salon.book(salon.visit(salon.cut, Some(salon.ann), at(9, 0))).expect("free");
     let held = Book { hold_seconds: Some(60), ..salon.visit(salon.cut, Some(salon.bob), at(9, 0)) };
     let held = next(salon.book(held).expect("free"));
+    let item = WantedItem { service: salon.cut, employee: Some(salon.ann.id) };
+    let weekly = BookSeries {
+        customer: ForCustomer::Known(salon.customer),
+        starts_at: at(11, 0),
+        items: vec![item],
+        rule: "FREQ=DAILY;COUNT=2".into(),
+        on_clash: OnClash::Refuse,
+        force: true,
+        notes: None,
+    };
+    let series = match salon.world.submit(TENANT, &Command::BookSeries(weekly)).expect("free").1 {
+        Outcome::Series(_, series, _) => next(series),
+        other => panic!("{other:?}"),
+    };
+    let (services, employee) = (vec![salon.cut], Some(salon.ann.id));
+    let (from, to) = (at(9, 0), at(9, 30));
+    let waits = EnterWaitlist { customer: salon.customer, services, employee, from, to, token_hash: None };
+    let entry = match salon.world.submit(TENANT, &Command::EnterWaitlist(waits)).expect("room").1 {
+        Outcome::Waitlist(_, entry) => next(entry),
+        other => panic!("{other:?}"),
+    };
     let (booking, first) = (next(booking.clone()), Imported { version: 1, ..next(booking) });
     let other = |is: Booking| Imported { is: Booking { id: NEW, ..is }, ..first.clone() };
     let item = |change: fn(&mut BookedItem)| {
@@ -184,6 +212,12 @@ fn every_refusal_of_a_version_that_is_taken_over() {
     let legacy = next(get::<LegacyBooking>(&salon, view::id_of_text("b1")));
     let plan = next(view::plan(&salon.world.view, TENANT, salon.bob.id, None));
     let settings = next(view::settings(&salon.world.view, TENANT, None));
+    let again = |change: fn(Series) -> Series| {
+        Import::Series(Imported { is: change(series.is.clone()), ..series.clone() })
+    };
+    let waits = |change: fn(WaitlistEntry) -> WaitlistEntry| {
+        Import::Waitlist(Imported { is: change(entry.is.clone()), ..entry.clone() })
+    };
     let day = |day| Day::of(date(1970, 1, day));
     let status = |import: &Imported<Booking>, status| {
         let is = Booking { status, ..import.is.clone() };
@@ -324,11 +358,61 @@ fn every_refusal_of_a_version_that_is_taken_over() {
         ),
         (
             "here already",
-            Import::Booking(Imported { updated_at: at(0, 58), ..first }),
+            Import::Booking(Imported { updated_at: at(0, 58), ..first.clone() }),
             conflict("version-differs"),
         ),
         ("confirmed", status(&held, BookingStatus::Confirmed), imported),
         ("never held", status(&held, BookingStatus::Completed), conflict("invalid-transition")),
+        (
+            "offered to nobody",
+            Import::Booking(other(Booking { offered_to: Some(NEW), ..first.is.clone() })),
+            absent("waitlist-entry-not-found"),
+        ),
+        ("a series of nothing", again(|is| Series { bookings: vec![], ..is }), invalid("invalid-items")),
+        ("a series by no rule", again(|is| Series { rule: "FREQ".into(), ..is }), invalid("invalid-rrule")),
+        (
+            "a series of a visit that is not there",
+            again(|is| Series { bookings: vec![NEW], ..is }),
+            absent("booking-not-found"),
+        ),
+        (
+            "a series of another visit",
+            Import::Series(Imported {
+                is: Series { bookings: vec![first.is.id], ..series.is.clone() },
+                ..series.clone()
+            }),
+            absent("booking-not-found"),
+        ),
+        ("a series that is as it was", again(|is| is), conflict("invalid-transition")),
+        (
+            "a series of another rule",
+            again(|is| Series { rule: "FREQ=DAILY;COUNT=3".into(), cancelled_from: Some(at(9, 0)), ..is }),
+            conflict("version-differs"),
+        ),
+        ("a series", again(|is| Series { cancelled_from: Some(at(9, 0)), ..is }), imported),
+        ("nobody waits", waits(|is| WaitlistEntry { customer: NEW, ..is }), absent("customer-not-found")),
+        ("for nothing", waits(|is| WaitlistEntry { services: vec![], ..is }), invalid("invalid-items")),
+        ("for no time", waits(|is| WaitlistEntry { to: is.from, ..is }), invalid("invalid-time-range")),
+        ("still waiting", waits(|is| is), conflict("invalid-transition")),
+        (
+            "an offer of nothing",
+            waits(|is| WaitlistEntry { status: WaitlistStatus::Offered, ..is }),
+            invalid("invalid-items"),
+        ),
+        (
+            "an offer of what is not there",
+            waits(|is| {
+                let offer = Some(OpenOffer { booking: NEW, expires_at: at(9, 0) });
+                WaitlistEntry { status: WaitlistStatus::Offered, offer, ..is }
+            }),
+            absent("booking-not-found"),
+        ),
+        (
+            "waiting for another time",
+            waits(|is| WaitlistEntry { status: WaitlistStatus::Cancelled, from: at(1, 0), ..is }),
+            conflict("version-differs"),
+        ),
+        ("waiting no more", waits(|is| WaitlistEntry { status: WaitlistStatus::Cancelled, ..is }), imported),
     ];
     for (name, import, expected) in rows {
         let mut world = salon.world.clone();
@@ -358,6 +442,36 @@ fn a_running_hold_is_taken_over_and_ends_at_its_instant() {
     let (effect, expired) = copy.submit(expire).expect("due");
     assert_eq!((effect, expired.is.status, expired.version), (Effect::Updated, BookingStatus::Expired, 2));
     copy.book(copy.visit(copy.cut, Some(copy.ann), at(9, 0))).expect("free again");
+}
+
+/// An offer that ends between the import of its booking and its own is one that was not taken.
+#[test]
+fn an_offer_that_ends_while_it_is_taken_over_was_not_taken() {
+    let mut source = Salon::new();
+    let (services, employee) = (vec![source.cut], Some(source.ann.id));
+    let (from, to) = (at(9, 0), at(12, 0));
+    let waits = EnterWaitlist { customer: source.customer, services, employee, from, to, token_hash: None };
+    let entered = source.world.submit(TENANT, &Command::EnterWaitlist(waits)).expect("room").1;
+    let Outcome::Waitlist(_, entered) = entered else { panic!("{entered:?}") };
+    let offer = OfferTime { entry: entered.is.id, starts: Span::new(from, to) };
+    source.world.submit(TENANT, &Command::OfferTime(offer)).expect("free");
+    let mut copy = Salon { world: World::new(Rules), ..source.clone() };
+    copy.wait_until(at(1, 0));
+    for (_, command) in commands(&source.world) {
+        copy.world.submit(TENANT, &command).expect("it is the next one");
+        let due = timer::due(&copy.world.view, copy.world.timestamp, 9);
+        for (_, command) in due {
+            let crate::Command::Salons(command) = command else { panic!("{command:?}") };
+            copy.world.submit(TENANT, &command).expect("a timer is harmless");
+        }
+    }
+    let entry: Versioned<WaitlistEntry> = get(&copy, entered.is.id);
+    assert_eq!((entry.version, entry.is.status), (3, WaitlistStatus::Waiting));
+    assert_eq!((entry.is.offer, entry.is.passed.len()), (None, 1));
+    for (_, command) in commands(&source.world) {
+        let (facts, _) = copy.world.submit(TENANT, &command).expect("it is here");
+        assert_eq!(facts, [], "{command:?}");
+    }
 }
 
 #[test]

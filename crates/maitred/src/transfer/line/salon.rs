@@ -1,7 +1,8 @@
 //! The lines of a salon: a version each of its settings, employees, services, resources, customers and shift plans.
-//! Bookings are in [`super::visit`].
+//! Bookings are in [`super::visit`], series and who waits in [`super::waiting`].
 //!
-//! Invariant: the numbers under which time is claimed are no part of a line: another server gives its own.
+//! Invariant: the numbers under which time is claimed, or by which who waits follows another, are no part of a line:
+//! another server gives its own.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -4,10 +4,12 @@ use jiff::civil::date;
 use maitred_booking::salons::booking::BookingStatus;
 use maitred_booking::salons::bookings_view::{BookingQuery, bookings};
 use maitred_booking::salons::command::{
-    Advance, Book, Change, CustomerPatch, EmployeeDetails, ForCustomer, PlanChange, Reschedule,
-    ResourceDetails, SettingsPatch, WantedItem,
+    Advance, Book, BookSeries, CancelSeries, Change, CustomerPatch, EmployeeDetails, EnterWaitlist,
+    ForCustomer, OfferTime, OnClash, PlanChange, Reschedule, ResourceDetails, SettingsPatch, WantedItem,
 };
 use maitred_booking::salons::fact::{Buffers, Customer, Employee, Service};
+use maitred_booking::salons::intervals::Span;
+use maitred_booking::salons::local_time::later;
 use maitred_booking::salons::plan::{AbsenceTime, Day, DayTime};
 use maitred_booking::salons::{
     self, Command as Salon, Decimal, LegacyStatus, PutCustomer, PutLegacyBooking, view,
@@ -133,7 +135,57 @@ impl Server {
             Reschedule { booking: moved, starts_at: hour(at(3)), items: None, force: true, if_version: None };
         server.of_salon(Salon::Reschedule(to));
         server.book(item, customer, at(2), Some(HOLD_SECONDS));
+        server.series(item, customer, hour(at(4)));
+        server.waitlist(item, customer);
         server
+    }
+
+    /// A series of three visits, of which the last two are called off.
+    fn series(&self, item: WantedItem, customer: Uuid, starts_at: Timestamp) {
+        let series = BookSeries {
+            customer: ForCustomer::Known(customer),
+            starts_at,
+            items: vec![item],
+            rule: "FREQ=WEEKLY;COUNT=3".into(),
+            on_clash: OnClash::Refuse,
+            force: true,
+            notes: None,
+        };
+        let salons::Outcome::Series(_, booked, visits) = self.of_salon(Salon::BookSeries(series)) else {
+            panic!("a series")
+        };
+        let from = Some(visits[1].starts_at);
+        self.of_salon(Salon::CancelSeries(CancelSeries { series: booked.is.id, from, if_version: None }));
+    }
+
+    /// Entries of each status but expired, of which two have an offer that is running.
+    fn waitlist(&self, item: WantedItem, customer: Uuid) {
+        let now = self.app.engine().now();
+        let window = Span::new(later(now, 24 * 60), later(now, 9 * 24 * 60));
+        let enter = |token_hash| {
+            let (services, employee) = (vec![item.service], item.employee);
+            let (from, to) = (window.starts_at, window.ends_at);
+            let entry = EnterWaitlist { customer, services, employee, from, to, token_hash };
+            match self.of_salon(Salon::EnterWaitlist(entry)) {
+                salons::Outcome::Waitlist(_, found) => found.is.id,
+                other => panic!("{other:?}"),
+            }
+        };
+        let offer = |entry| {
+            let offer = OfferTime { entry, starts: window };
+            match self.of_salon(Salon::OfferTime(offer)) {
+                salons::Outcome::Waitlist(_, found) => found.is.offer.expect("there is time").booking,
+                other => panic!("{other:?}"),
+            }
+        };
+        let advance = |id, what| self.of_salon(Salon::Advance(Server::change(id, what)));
+        let (taken, passed, left) = (enter(None), enter(Some(5)), enter(None));
+        enter(None);
+        advance(offer(taken), Advance::Confirm);
+        advance(offer(passed), Advance::Cancel);
+        offer(passed);
+        self.of_salon(Salon::CancelWaitlistEntry(Server::change(left, ())));
+        offer(enter(Some(6)));
     }
 }
 
@@ -146,7 +198,8 @@ fn a_salon_is_exported_imported_and_exported_again_alike() {
         ["salon_settings", "employee", "service", "resource", "customer", "shift_plan", "legacy_booking"];
     assert_eq!(kinds.map(count), [1, 6, 5, 4, 9, 7, 3]);
     assert!(count("booking") > 110, "{}", count("booking"));
-    for text in ["held", "confirmed", "cancelled", "completed", "no_show"] {
+    assert_eq!(["series", "waitlist_entry"].map(count), [2, 12]);
+    for text in ["held", "confirmed", "cancelled", "completed", "no_show", "waiting", "offered", "taken"] {
         assert!(exported.contains(&format!("\"status\":\"{text}\"")), "{text}");
     }
     let lines = exported.lines().count() as u64 - 1;

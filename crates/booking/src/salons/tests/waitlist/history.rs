@@ -201,5 +201,6 @@ proptest! {
         history.check();
         let world = &history.floor.salon.world;
         prop_assert_eq!(world.replay().hash(), world.view.hash());
+        crate::salons::tests::transfer::check_import(world)?;
     }
 }
