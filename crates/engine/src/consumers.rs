@@ -55,11 +55,38 @@ pub trait Consumer<D: Domain>: Send + Sync {
     /// Why it cannot be done at the moment. It is tried again, and put aside after [`ATTEMPTS_MAX`] times.
     fn consume(&self, view: &dyn Read, fact: &D::Fact, at: At) -> Result<Vec<D::Command>, String>;
 
+    /// A part of what a fact leads to: from 0 on, and then from where the part before says ([`Part::next`]). A consumer
+    /// that may have much to do for one fact does it so, each part as of the newest view: between two parts those of
+    /// others have their turn. When the process ends, all parts come again. By default all is done at once.
+    ///
+    /// # Errors
+    /// See [`Consumer::consume`]; the part is tried again.
+    fn consume_part(
+        &self,
+        view: &dyn Read,
+        fact: &D::Fact,
+        at: At,
+        from: u64,
+    ) -> Result<Part<D::Command>, String> {
+        let _ = from; // there is one part
+        Ok(Part { commands: self.consume(view, fact, at)?, next: None })
+    }
+
     /// Whether a refused command is as good as done: by default where the state has moved on. What else is
     /// refused is tried again.
     fn is_settled(&self, rejection: &Rejection) -> bool {
         matches!(rejection.class, Class::Conflict | Class::Absent | Class::Precondition)
     }
+}
+
+/// A part of what a fact leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part<C> {
+    /// The commands.
+    pub commands: Vec<C>,
+    /// From where the next part goes on, once these are decided; `None` where this is the last one. Each is greater than
+    /// the one before.
+    pub next: Option<u64>,
 }
 
 /// The code of what is refused to a runner whose consumer another one has claimed since.

@@ -6,6 +6,8 @@
 //! - Nothing is consumed that is not published, and nothing before the consumer is claimed, durably.
 //! - The facts of one key are done in the log's order. One that fails holds back those of its own key alone, until
 //!   it is done or put aside; then they are put aside behind it.
+//! - A fact that is done in parts ([`Consumer::consume_part`]) is done when its last part is. Between two parts the facts of
+//!   other tenants have their turn.
 //! - That the server takes no commands (a full disk, a suspect clock, overload) is no fact's fault: it is tried
 //!   again for ever, and counts for no dead letter.
 //! - No tenant takes all the room that there is: neither for commands under way nor in the window. The facts of one

@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use maitred_core::{Actor, ChangeId, Recorded, Seq, TenantNumber, Timestamp};
+use maitred_core::{Actor, At, ChangeId, Read, Recorded, Seq, TenantNumber, Timestamp};
 use maitred_engine::background::{Background, Machine, Round};
 use maitred_engine::batch::{GENESIS, RawFact, Sealed};
 use maitred_engine::consumers::{
-    self, ATTEMPTS_MAX, Bookkeeping, Consumer, ConsumerRunner, Hold, Note, WINDOW_MAX,
+    self, ATTEMPTS_MAX, Bookkeeping, Consumer, ConsumerRunner, Hold, Note, Part, WINDOW_MAX,
 };
 use maitred_engine::engine::{Parts, Threads};
 use maitred_engine::log::{Appended, Log, LogError, LogReader, Tail};
@@ -246,6 +246,56 @@ fn what_follows_a_dead_letter_waits_behind_it_until_somebody_decides() {
     operate(Command::Discard(poison));
     operate(Command::TakeUp(behind[0]));
     world.wait_until(|view| status(view, TENANT, 8) == Some(Status::Completed) && letters(view).is_empty());
+    world.stop();
+}
+
+/// The consumer of orders in three parts; what it was given is told, with from where.
+struct InParts(Mutex<Vec<(u64, u64)>>);
+
+impl Consumer<Orders> for InParts {
+    fn name(&self) -> &'static str {
+        COMPLETION
+    }
+
+    fn wants(&self, kind: u16) -> bool {
+        Consumer::<Orders>::wants(&Completion(|_, _| ()), kind)
+    }
+
+    fn key(&self, fact: &Fact, at: At) -> Option<u128> {
+        Consumer::<Orders>::key(&Completion(|_, _| ()), fact, at)
+    }
+
+    fn consume(&self, _: &dyn Read, _: &Fact, _: At) -> Result<Vec<Command>, String> {
+        Err("it is consumed in parts".into())
+    }
+
+    fn consume_part(&self, view: &dyn Read, fact: &Fact, at: At, from: u64) -> Result<Part<Command>, String> {
+        let told = |_, order| self.0.lock().unwrap().push((order, from));
+        let commands = Consumer::<Orders>::consume(&Completion(told), view, fact, at)?;
+        let is_last = from == 20;
+        let next = (!is_last).then_some(from + 10);
+        Ok(Part { commands: if is_last { commands } else { Vec::new() }, next })
+    }
+}
+
+#[test]
+fn what_is_done_in_parts_is_done_with_its_last_one_and_holds_back_its_key_alone() {
+    let (log, clock) = (PlainLog::default(), Arc::new(Hands::default()));
+    let (engine, threads) = engine(&log, &clock);
+    let consumer = Arc::new(InParts(Mutex::default()));
+    let background = Background::start(&engine, vec![Arc::clone(&consumer) as Arc<dyn Consumer<Orders>>], 1);
+    let world =
+        World { log, clock, consumed: Arc::default(), engine, threads, background, runtime: runtime() };
+    // The first two are of one key.
+    let places = [1, 2, 4].map(|order| world.place_at(order));
+    world.wait_until(|view| Orders.cursor(view, COMPLETION) >= places[2]);
+    assert_eq!([1, 2, 4].map(|order| world.status(order)), [Some(Status::Completed); 3]);
+    let told = consumer.0.lock().unwrap().clone();
+    let of_key: Vec<_> = told.iter().filter(|(order, _)| *order != 4).copied().collect();
+    assert_eq!(of_key, [(1, 0), (1, 10), (1, 20), (2, 0), (2, 10), (2, 20)], "{told:?}");
+    assert_eq!(told.len(), 9);
+    let [status] = &world.engine.consumers()[..] else { panic!("there is one consumer") };
+    assert_eq!((status.facts(), status.failures()), (3, 0));
     world.stop();
 }
 

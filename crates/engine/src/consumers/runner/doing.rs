@@ -14,7 +14,7 @@ use super::{
 use crate::{
     Unavailable,
     background::Round,
-    consumers::{Bookkeeping, Consumer, DeadLetter, Hold, KeyStanding, Note, REASON_CHARS_MAX},
+    consumers::{Bookkeeping, Consumer, DeadLetter, Hold, KeyStanding, Note, Part, REASON_CHARS_MAX},
     queue::Pending,
 };
 
@@ -33,6 +33,10 @@ pub(super) struct Task<D: Domain> {
     pub(super) key: u128,
     /// Whether it was put aside before.
     pub(super) taken_up: bool,
+    /// From where its next part goes on ([`Consumer::consume_part`]).
+    pub(super) from: u64,
+    /// From where the part behind the one under way goes on.
+    pub(super) next: Option<u64>,
     /// How often it failed, by its own fault.
     pub(super) attempts: u32,
     /// How often in a row its commands were not taken.
@@ -82,7 +86,7 @@ pub(super) enum Outcome {
 impl<D: Domain> Task<D> {
     pub(super) fn new(fact: Option<D::Fact>, at: At, key: u128) -> Self {
         let state = State::Waits(Duration::ZERO);
-        Task { fact, at, key, taken_up: false, attempts: 0, waits: 0, state }
+        Task { fact, at, key, taken_up: false, from: 0, next: None, attempts: 0, waits: 0, state }
     }
 }
 
@@ -181,10 +185,11 @@ impl<D: Bookkeeping> ConsumerRunner<D> {
             match task.state {
                 State::Announced => {
                     self.attempt(task, hold, round);
+                    earliest = sooner(earliest, task);
                     continue;
                 }
                 State::Waits(until) if until > round.monotonic => {
-                    earliest = Some(earliest.map_or(until, |earliest: Duration| earliest.min(until)));
+                    earliest = sooner(earliest, task);
                     continue;
                 }
                 State::Waits(_) => {}
@@ -196,6 +201,7 @@ impl<D: Bookkeeping> ConsumerRunner<D> {
                 in_flight += usize::from(task.state.is_in_flight());
                 again |= task.taken_up && task.state.is_in_flight();
                 *of_tenant = if taken { *of_tenant + 1 } else { TENANT_IN_FLIGHT_MAX };
+                earliest = sooner(earliest, task);
             }
         }
         (self.window, self.taken_up) = (window, taken_up);
@@ -236,18 +242,19 @@ impl<D: Bookkeeping> ConsumerRunner<D> {
     /// commands are taken at all.
     fn attempt(&mut self, task: &mut Task<D>, hold: Hold, round: &mut Round<'_, D>) -> bool {
         self.status.attempts.fetch_add(1, Relaxed);
-        let commands = match &task.fact {
-            None => Ok(Vec::new()),
+        let part = match &task.fact {
+            None => Ok(Part { commands: Vec::new(), next: None }),
             Some(fact) => {
-                let consume = || self.consumer.consume(round.view, fact, task.at);
+                let consume = || self.consumer.consume_part(round.view, fact, task.at, task.from);
                 let consumed = catch_unwind(AssertUnwindSafe(consume));
                 consumed.unwrap_or_else(|_| Err("the consumer panicked".into()))
             }
         };
         let (mut pendings, mut worst) = (Vec::new(), Outcome::Done);
-        match commands {
+        match part {
             Err(reason) => worst = Outcome::Failed(reason),
-            Ok(commands) => {
+            Ok(Part { commands, next }) => {
+                task.next = next;
                 for command in commands {
                     match (round.submit)(envelope(task.at.tenant, command)) {
                         Ok(pending) => pendings.push(pending),
@@ -271,6 +278,12 @@ impl<D: Bookkeeping> ConsumerRunner<D> {
     /// A fact's attempt has come to its end.
     fn settle(&mut self, task: &mut Task<D>, outcome: Outcome, hold: Hold, round: &mut Round<'_, D>) {
         match outcome {
+            Outcome::Done if task.next.is_some() => {
+                task.from = task.next.take().unwrap_or(task.from);
+                (task.attempts, task.waits) = (0, 0);
+                task.state = State::Waits(round.monotonic);
+                return;
+            }
             Outcome::Done if task.taken_up => {
                 if let Some(pending) = self.say(hold, Note::Settle(place(task.at)), round) {
                     task.state = State::Settling(pending);
@@ -337,6 +350,14 @@ impl<D: Bookkeeping> ConsumerRunner<D> {
         let reason = reason.chars().take(REASON_CHARS_MAX).collect();
         let (fact, key) = (ChangeId { seq, ordinal }, task.key);
         DeadLetter { consumer, fact, decided_at: timestamp, tenant, key, attempts, reason }
+    }
+}
+
+/// When the next task may be started, this one included.
+fn sooner<D: Domain>(earliest: Option<Duration>, task: &Task<D>) -> Option<Duration> {
+    match task.state {
+        State::Waits(until) => Some(earliest.map_or(until, |earliest| earliest.min(until))),
+        _ => earliest,
     }
 }
 
