@@ -8,18 +8,19 @@
 //! - Following a fact again leads to offers of what is still free, or to nothing.
 //! - The facts of a salon are followed one after another, as of the newest view: what is free there may have come free by a
 //!   fact behind the one that is followed, and goes to those first on the list all the same.
-//! - What is searched is bounded: by the open entries of the list, and by what a fact can bring.
+//! - What is searched is bounded: by the open entries of the list, and by what a fact can bring. A long list is looked
+//!   through in parts, of at most [`EMPLOYEE_DAYS_MAX`] each, so that no other salon waits for it.
 
 use std::ops::ControlFlow;
 
 use maitred_core::{At, Read, TenantNumber, Timestamp};
-use maitred_engine::consumers::Consumer;
+use maitred_engine::consumers::{Consumer, Part};
 use uuid::Uuid;
 
 use super::booking::{BookedItem, Booking};
 use super::calculus::BUFFER_MINUTES_MAX;
 use super::command::{Command, OfferTime};
-use super::fact::{Customer, Fact};
+use super::fact::{Customer, Fact, Settings};
 use super::gather::{self, Asked, Wanted};
 use super::intervals::Span;
 use super::local_time::{earlier, later, local_date, plus_days};
@@ -29,9 +30,13 @@ use super::rules::allotment::{Wish, allot};
 use super::view;
 use super::waitlist::{self, Open, WaitlistEntry, WaitlistStatus};
 use crate::Booking as Product;
+use crate::record::Kind;
 
 /// How many local days are searched at once: what is near is found without looking at what is far.
 const DAYS_AT_ONCE: i32 = 8;
+/// How much one part of a search looks at: days of an employee each, about 50 µs for one who is booked out
+/// (`examples/waitlist_speed.rs`). An entry is looked at as a whole, however long it waits and however many work there.
+pub const EMPLOYEE_DAYS_MAX: u64 = 1_000;
 /// All of time.
 const ALWAYS: Span = Span::new(Timestamp::from_micros(i64::MIN), Timestamp::from_micros(i64::MAX));
 
@@ -67,15 +72,35 @@ impl Consumer<Product> for WaitlistOffers {
         matches!(fact, crate::Fact::Salons(_)).then_some(0)
     }
 
+    /// All parts, without what is decided between them: for whoever has no engine.
     fn consume(&self, view: &dyn Read, fact: &crate::Fact, at: At) -> Result<Vec<crate::Command>, String> {
-        let crate::Fact::Salons(fact) = fact else { return Ok(Vec::new()) };
+        let (mut commands, mut next) = (Vec::new(), Some(0));
+        while let Some(from) = next {
+            let part = self.consume_part(view, fact, at, from)?;
+            commands.extend(part.commands);
+            next = part.next;
+        }
+        Ok(commands)
+    }
+
+    /// A part begins behind the entry of the number `from`.
+    fn consume_part(
+        &self,
+        view: &dyn Read,
+        fact: &crate::Fact,
+        at: At,
+        from: u64,
+    ) -> Result<Part<crate::Command>, String> {
+        const NOTHING: Part<crate::Command> = Part { commands: Vec::new(), next: None };
+        let crate::Fact::Salons(fact) = fact else { return Ok(NOTHING) };
         let open = waitlist::open(view, at.tenant, at.timestamp);
         let brought = match open.is_empty() {
             true => None,
             false => brought(view, fact, &open, at),
         };
-        let Some(brought) = brought else { return Ok(Vec::new()) };
-        Ok(commands(view, &open, brought, at).into_iter().map(crate::Command::from).collect())
+        let Some(brought) = brought else { return Ok(NOTHING) };
+        let Part { commands, next } = part(view, &open, brought, at, from);
+        Ok(Part { commands: commands.into_iter().map(crate::Command::from).collect(), next })
     }
 }
 
@@ -99,6 +124,12 @@ fn brought(view: &dyn Read, fact: &Fact, open: &[Open], at: At) -> Option<Brough
             time(Span::new(before.starts_at, before.ends_at))
         }
         Fact::PlanChanged(plan) => time(gained(view, plan, open, at)?),
+        Fact::SettingsChanged(settings) => {
+            // How long an offer is held brings no time.
+            let before = view::settings(view, at.tenant, at.seq.checked_sub(1)).is;
+            let is_time = Settings { offer_minutes: settings.offer_minutes, ..before } != *settings;
+            is_time.then_some(Brought { span: ALWAYS, only: None })
+        }
         Fact::WaitlistEntered(entry) | Fact::WaitlistPassed(entry) => {
             Some(Brought { span: ALWAYS, only: Some(entry.id) })
         }
@@ -135,14 +166,23 @@ fn waiting(view: &dyn Read, tenant: TenantNumber, open: &Open) -> Option<Waiting
     Some(Waiting { entry, wanted })
 }
 
-/// A command for each who could have something of what was brought.
-fn commands(view: &dyn Read, open: &[Open], brought: Brought, at: At) -> Vec<Command> {
+/// A command for each behind `from` who could have something of what was brought, as far as one part goes.
+fn part(view: &dyn Read, open: &[Open], brought: Brought, at: At, from: u64) -> Part<Command> {
     let asked = Asked { view, tenant: at.tenant, now: at.timestamp, except: None };
     let mut round = Round { asked, beside: Vec::new(), commands: Vec::new() };
     let read = |open: &Open| waiting(view, at.tenant, open);
     match brought.only {
         None => {
-            for waiting in open.iter().filter_map(read) {
+            let employees = view::count(view, at.tenant, Kind::Employee) as u64;
+            let mut left = EMPLOYEE_DAYS_MAX;
+            let mut last = from;
+            for open in open.iter().filter(|open| from < open.number) {
+                let Some(waiting) = read(open) else { continue };
+                let days = employees * days_of(starts(&waiting.entry, &waiting.wanted, brought.span));
+                if left < days && last != from {
+                    return Part { commands: round.commands, next: Some(last) };
+                }
+                (left, last) = (left.saturating_sub(days), open.number);
                 if let Some(found) = round.first(&waiting, brought.span) {
                     round.offer(&waiting, found);
                 }
@@ -156,7 +196,14 @@ fn commands(view: &dyn Read, open: &[Open], brought: Brought, at: At) -> Vec<Com
             }
         }
     }
-    round.commands
+    Part { commands: round.commands, next: None }
+}
+
+/// How many local days a search within a span touches, or one more.
+fn days_of(span: Span) -> u64 {
+    const DAY_MICROS: i64 = 86_400_000_000;
+    let micros = span.ends_at.as_micros().saturating_sub(span.starts_at.as_micros());
+    u64::try_from(micros / DAY_MICROS + 2).unwrap_or(1)
 }
 
 /// A visit that could be offered, and until when the search went that found it.

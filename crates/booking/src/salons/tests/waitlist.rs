@@ -1,6 +1,8 @@
-//! The waitlist by row: every way by which time comes free, and every answer. Random histories are in [`history`].
+//! The waitlist by row: every way by which time comes free, and every answer. Random histories are in [`history`], long lists
+//! in `parts`.
 
 mod history;
+mod parts;
 
 use std::collections::VecDeque;
 
@@ -55,11 +57,26 @@ impl Floor {
         }
     }
 
-    /// Follows one fact. Answers how many offers it led to.
+    /// Follows one fact, part by part. Answers how many offers it led to.
     fn follow(&mut self, fact: &Fact, at: At) -> usize {
-        let view = &self.salon.world.view;
-        let commands =
-            WaitlistOffers.consume(view, &crate::Fact::Salons(fact.clone()), at).expect("commands");
+        self.follow_in_parts(fact, at).iter().sum()
+    }
+
+    /// The same, and answers for each part.
+    fn follow_in_parts(&mut self, fact: &Fact, at: At) -> Vec<usize> {
+        let fact = crate::Fact::Salons(fact.clone());
+        let (mut offers, mut next) = (Vec::new(), Some(0));
+        while let Some(from) = next {
+            let part =
+                WaitlistOffers.consume_part(&self.salon.world.view, &fact, at, from).expect("commands");
+            assert!(part.next.is_none_or(|next| from < next), "each part goes on behind the one before");
+            next = part.next;
+            offers.push(self.make(part.commands));
+        }
+        offers
+    }
+
+    fn make(&mut self, commands: Vec<crate::Command>) -> usize {
         let mut offers = 0;
         for command in commands {
             let crate::Command::Salons(command) = command else { panic!("{command:?}") };
