@@ -54,6 +54,7 @@ pub const EXPECTED: &[&str] = &[
     "answer: salon ignored_stale",
     "answer: salon unchanged",
     "answer: salon updated",
+    "answer: series-clashes",
     "answer: service-not-found",
     "answer: slot-unavailable",
     "answer: sold-out",
@@ -104,11 +105,18 @@ pub const EXPECTED: &[&str] = &[
     "refused: clock suspect",
     "refused: disk full",
     "refused: overloaded",
+    "series: booked",
+    "series: called off",
     "start: behind a kept cursor",
     "step: flush",
     "step: segment prepared",
     "step: snapshot",
     "visit: hold expired",
+    "waitlist: expired",
+    "waitlist: looked for whom a time is",
+    "waitlist: offered",
+    "waitlist: passed",
+    "waitlist: taken",
 ];
 
 impl Report {

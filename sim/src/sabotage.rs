@@ -1,13 +1,16 @@
 //! Rules and `apply` as they are, or broken on purpose: the checkers must catch each of these.
 
+use std::sync::{Arc, Mutex};
+
 use maitred_booking::flash_sales::processing::OrderProcessing;
-use maitred_booking::salons::command::Advance;
+use maitred_booking::salons::command::{Advance, OfferTime};
+use maitred_booking::salons::offering::WaitlistOffers;
 use maitred_booking::{Booking, Command, Fact, Outcome, appointments, flash_sales, salons};
 use maitred_core::view::{Entry, Visit};
 use maitred_core::{
     At, ChangeId, Context, Decision, Domain, Read, Rejection, Table, TenantNumber, Timestamp, Write,
 };
-use maitred_engine::consumers::{Bookkeeping, Consumer, Hold, KeyStanding, Note, Standing};
+use maitred_engine::consumers::{Bookkeeping, Consumer, Hold, KeyStanding, Note, Part, Standing};
 use maitred_engine::timers::Timed;
 
 /// A way to break the engine.
@@ -44,11 +47,13 @@ pub enum Sabotage {
     ConsumerFails,
     /// Every third superseded version is thrown away.
     TrimsVersions,
+    /// A time that comes free is offered to whoever entered the waitlist last.
+    OffersToTheLast,
 }
 
 impl Sabotage {
     /// All that break something.
-    pub const ALL: [Sabotage; 14] = [
+    pub const ALL: [Sabotage; 15] = [
         Sabotage::NoSync,
         Sabotage::NoDirSync,
         Sabotage::AnswersEarly,
@@ -63,6 +68,7 @@ impl Sabotage {
         Sabotage::CursorAhead,
         Sabotage::ConsumerFails,
         Sabotage::TrimsVersions,
+        Sabotage::OffersToTheLast,
     ];
 
     /// What the checker that is meant to notice says, in one of the seeds.
@@ -78,6 +84,7 @@ impl Sabotage {
             Sabotage::CompletesAgain => " ends twice",
             Sabotage::CursorAhead => " is not processed",
             Sabotage::ConsumerFails => " put aside",
+            Sabotage::OffersToTheLast => " comes before ",
             Sabotage::VersionKeyWithoutOrdinal | Sabotage::TrimsVersions => "I8: ",
         }
     }
@@ -232,6 +239,58 @@ impl Consumer<Rules> for Processing {
 
     fn is_settled(&self, rejection: &Rejection) -> bool {
         self.is().is_settled(rejection)
+    }
+}
+
+/// What the consumer of freed time has found: for which fact, and for whom.
+#[derive(Debug, Clone, Default)]
+pub struct Looks(Arc<Mutex<Vec<Look>>>);
+
+/// The fact that was followed, and the offers to be made.
+pub type Look = (At, Vec<OfferTime>);
+
+impl Looks {
+    /// What was found since they were taken last.
+    pub fn take(&self) -> Vec<Look> {
+        std::mem::take(&mut *self.0.lock().expect("the simulation has one thread"))
+    }
+}
+
+/// The product's own consumer of freed time, under a sabotage; what it finds is noted.
+#[derive(Debug, Clone)]
+pub struct Offering(pub Sabotage, pub Looks);
+
+impl Consumer<Rules> for Offering {
+    fn name(&self) -> &'static str {
+        WaitlistOffers.name()
+    }
+
+    fn wants(&self, kind: u16) -> bool {
+        WaitlistOffers.wants(kind)
+    }
+
+    fn key(&self, fact: &Fact, at: At) -> Option<u128> {
+        WaitlistOffers.key(fact, at)
+    }
+
+    fn consume(&self, view: &dyn Read, fact: &Fact, at: At) -> Result<Vec<Command>, String> {
+        WaitlistOffers.consume(view, fact, at)
+    }
+
+    fn consume_part(&self, view: &dyn Read, fact: &Fact, at: At, from: u64) -> Result<Part<Command>, String> {
+        let Part { mut commands, next } = WaitlistOffers.consume_part(view, fact, at, from)?;
+        if self.0 == Sabotage::OffersToTheLast {
+            commands.reverse();
+        }
+        let offer = |command: &Command| match command {
+            Command::Salons(salons::Command::OfferTime(offer)) => Some(offer.clone()),
+            _ => None,
+        };
+        let offers: Vec<OfferTime> = commands.iter().filter_map(offer).collect();
+        if !offers.is_empty() {
+            self.1.0.lock().expect("the simulation has one thread").push((at, offers));
+        }
+        Ok(Part { commands, next })
     }
 }
 

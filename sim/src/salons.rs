@@ -4,12 +4,15 @@
 //! Whom a visit is allotted to is the product's choice; that whoever it is was free, and has the skill, is looked at
 //! here, and that no two visits have anybody at once (I6).
 //!
-//! Next: in the folder beside this file `draw.rs` for what clients ask for, `checks.rs` for what a view must say.
+//! Next: in the folder beside this file `draw.rs` for what clients ask for, `waiting.rs` for series and the waitlist,
+//! `checks.rs` for what a view must say.
 
 mod checks;
 mod draw;
 mod fits;
 mod kept;
+mod visits;
+mod waiting;
 
 use std::collections::BTreeMap;
 
@@ -22,7 +25,9 @@ use maitred_booking::salons::command::{
 use maitred_booking::salons::fact::{Customer, Employee, Resource, Service, Settings};
 use maitred_booking::salons::plan::PlanState;
 use maitred_booking::salons::rules::OPEN_HOLDS_MAX;
+use maitred_booking::salons::series::Series;
 use maitred_booking::salons::view::id_of_text;
+use maitred_booking::salons::waitlist::WaitlistEntry;
 use maitred_booking::salons::{Booking, BookingStatus, Effect, LegacyBooking, Outcome};
 use maitred_core::{Seq, TenantNumber, Timestamp};
 use uuid::Uuid;
@@ -30,10 +35,17 @@ use uuid::Uuid;
 pub use self::checks::{Probe, allotted};
 use self::fits::{Diary, spans};
 use self::kept::Kept;
+use self::visits::{check_items, overlap, same};
 
 /// The conflicts among the refusals: those that stick to an idempotency key.
-pub const CONFLICTS: [&str; 5] =
-    ["employee-in-use", "hold-expired", "invalid-transition", "resource-in-use", "slot-unavailable"];
+pub const CONFLICTS: [&str; 6] = [
+    "employee-in-use",
+    "hold-expired",
+    "invalid-transition",
+    "resource-in-use",
+    "series-clashes",
+    "slot-unavailable",
+];
 
 /// What became of a command: what it did, or the code of its refusal.
 pub type Verdict = Result<Effect, &'static str>;
@@ -53,6 +65,8 @@ struct Salon {
     plans: Kept<PlanState>,
     bookings: Kept<Booking>,
     legacy: Kept<LegacyBooking>,
+    series: Kept<Series>,
+    waitlist: Kept<WaitlistEntry>,
 }
 
 /// What the product says that it did to a booking. Whether a booking that is moved was there already follows from whom
@@ -71,7 +85,8 @@ impl Salons {
         self.0.get(&tenant).unwrap_or(&nothing).carry_out(command, at)
     }
 
-    /// Takes over what an accepted command of batch `seq` has left behind, decided at `at`.
+    /// Takes over what an accepted command of batch `seq` has left behind, decided at `at`. `made` are the offers of the
+    /// batch, which no answer tells.
     ///
     /// # Errors
     /// What it must not have left behind.
@@ -80,11 +95,12 @@ impl Salons {
         tenant: TenantNumber,
         command: &Command,
         outcome: &Outcome,
+        made: &BTreeMap<Uuid, Booking>,
         (seq, at): (Seq, Timestamp),
     ) -> Result<(), String> {
         let salon = self.0.entry(tenant).or_default();
         salon
-            .adopt(command, outcome, (seq, at))
+            .adopt(command, outcome, made, (seq, at))
             .map_err(|what| format!("I6: batch {seq}, tenant {}: {what}: {command:?}", tenant.0))
     }
 }
@@ -167,8 +183,14 @@ impl Salon {
                 let found = id.and_then(|id| self.legacy.current(id));
                 Ok(found.map_or(Effect::Created, |found| newer(put.changed_at > found.is.changed_at)))
             }
-            // Series, the waitlist and what is taken over from other servers are not drawn.
-            _ => Err("drawn by nobody"),
+            Command::BookSeries(series) => self.book_series(series, at),
+            Command::CancelSeries(command) => self.cancel_series(command, at),
+            Command::EnterWaitlist(entry) => self.enter(entry, at),
+            Command::CancelWaitlistEntry(change) => self.leave(change, at),
+            Command::OfferTime(offer) => self.offer(offer, at),
+            Command::ExpireWaitlistEntry { entry } => self.expire_entry(*entry, at),
+            // What is taken over from other servers is not drawn.
+            Command::Import(_) => Err("drawn by nobody"),
         }
     }
 
@@ -182,7 +204,8 @@ impl Salon {
             || patch.buffers.is_some_and(|new| new != before.buffers)
             || patch.buffers_may_leave_shift.is_some_and(|new| new != before.buffers_may_leave_shift)
             || patch.min_notice_minutes.is_some_and(|new| new != before.min_notice_minutes)
-            || patch.max_horizon_days.is_some_and(|new| new != before.max_horizon_days);
+            || patch.max_horizon_days.is_some_and(|new| new != before.max_horizon_days)
+            || patch.offer_minutes.is_some_and(|new| new != before.offer_minutes);
         Ok(updated(is_other))
     }
 
@@ -239,6 +262,8 @@ impl Salon {
         if book.hold_seconds.is_some() {
             let held = |holds: &dyn Fn(&Booking) -> bool| {
                 let held = self.active(at).filter(|booking| booking.status == BookingStatus::Held);
+                // Offers are the salon's doing.
+                let held = held.filter(|booking| booking.offered_to.is_none());
                 held.filter(|booking| holds(booking)).count() >= OPEN_HOLDS_MAX
             };
             let by_customer = |booking: &Booking| book.customer == ForCustomer::Known(booking.customer);
@@ -300,6 +325,7 @@ impl Salon {
         &mut self,
         command: &Command,
         outcome: &Outcome,
+        made: &BTreeMap<Uuid, Booking>,
         (seq, at): (Seq, Timestamp),
     ) -> Result<(), String> {
         let when = (seq, at);
@@ -307,20 +333,25 @@ impl Salon {
             (Command::Book(book), Outcome::Booking(effect, found)) => {
                 self.check_booked(book, &found.is, at)?;
                 self.put_booking(*effect, found, when)?;
-                let ForCustomer::New(details) = &book.customer else { return Ok(()) };
-                let customer = Customer {
-                    id: found.is.customer,
-                    external_id: None,
-                    name: details.name.clone(),
-                    email: details.email.clone(),
-                    phone: details.phone.clone(),
-                    notes: details.notes.clone(),
-                    deleted: false,
-                    created_at: at,
-                    changed_at: None,
-                };
-                let customer = Versioned { version: 1, updated_at: at, is: customer };
-                self.customers.adopt(found.is.customer, Effect::Created, &customer, when)
+                self.adopt_customer(&book.customer, found.is.customer, when)
+            }
+            (Command::BookSeries(command), Outcome::Series(Effect::Created, found, occurrences)) => {
+                self.adopt_series(command, found, occurrences, when)
+            }
+            (Command::CancelSeries(command), Outcome::Series(effect, found, occurrences)) => {
+                self.adopt_cancelled_series(command, *effect, found, occurrences, when)
+            }
+            (Command::EnterWaitlist(command), Outcome::Waitlist(Effect::Created, found)) => {
+                self.adopt_entered(command, found, when)
+            }
+            (Command::CancelWaitlistEntry(change), Outcome::Waitlist(effect, found)) => {
+                self.adopt_left(change.id, *effect, found, when)
+            }
+            (Command::OfferTime(command), Outcome::Waitlist(effect, found)) => {
+                self.adopt_offer(command, *effect, found, made, when)
+            }
+            (Command::ExpireWaitlistEntry { entry }, Outcome::Waitlist(effect, found)) => {
+                self.adopt_expired(*entry, *effect, found, when)
             }
             (Command::Reschedule(command), Outcome::Booking(effect, found)) => {
                 self.check_moved(command, &found.is, at)?;
@@ -331,12 +362,20 @@ impl Salon {
                 let status = target(change.what);
                 let expected = if status_at(&known.is, at) == status { known.is.status } else { status };
                 same(&found.is, &Booking { status: expected, ..known.is.clone() })?;
-                self.bookings.adopt(change.id, *effect, found, when)
+                self.bookings.adopt(change.id, *effect, found, when)?;
+                if *effect == Effect::Updated {
+                    self.end_offer(&found.is, when);
+                }
+                Ok(())
             }
             (Command::ExpireBooking { booking }, Outcome::Booking(effect, found)) => {
                 let known = self.bookings.current(*booking).ok_or("it is not there")?;
                 same(&found.is, &Booking { status: status_at(&known.is, at), ..known.is.clone() })?;
-                self.bookings.adopt(*booking, *effect, found, when)
+                self.bookings.adopt(*booking, *effect, found, when)?;
+                if *effect == Effect::Updated {
+                    self.end_offer(&found.is, when);
+                }
+                Ok(())
             }
             (_, Outcome::Settings(effect, found)) => self.settings.adopt(Uuid::nil(), *effect, found, when),
             (_, Outcome::Employee(effect, found)) => self.employees.adopt(found.is.id, *effect, found, when),
@@ -348,10 +387,32 @@ impl Salon {
                 self.legacy.adopt(found.is.id, *effect, found, when)
             }
             (_, Outcome::Booking(..)) => Err("it answers with a booking".into()),
-            (_, Outcome::Series(..) | Outcome::Waitlist(..)) => {
-                Err("it answers with what nobody draws".into())
-            }
+            (_, Outcome::Series(..)) => Err("it answers with a series".into()),
+            (_, Outcome::Waitlist(..)) => Err("it answers with an entry of the waitlist".into()),
         }
+    }
+
+    /// Whoever booked is new, if they are.
+    fn adopt_customer(
+        &mut self,
+        customer: &ForCustomer,
+        id: Uuid,
+        (seq, at): (Seq, Timestamp),
+    ) -> Result<(), String> {
+        let ForCustomer::New(details) = customer else { return Ok(()) };
+        let customer = Customer {
+            id,
+            external_id: None,
+            name: details.name.clone(),
+            email: details.email.clone(),
+            phone: details.phone.clone(),
+            notes: details.notes.clone(),
+            deleted: false,
+            created_at: at,
+            changed_at: None,
+        };
+        let customer = Versioned { version: 1, updated_at: at, is: customer };
+        self.customers.adopt(id, Effect::Created, &customer, (seq, at))
     }
 
     /// A visit is as it was asked for, with people who may and can do it then.
@@ -400,6 +461,7 @@ impl Salon {
         if effect != Effect::Unchanged {
             for is in settled {
                 let is = Booking { status: BookingStatus::Expired, ..is };
+                self.end_offer(&is, (seq, at));
                 self.bookings.push(is.id, seq, at, is);
             }
         }
@@ -411,27 +473,6 @@ impl Salon {
 fn items_of(command: &Reschedule, booking: &Booking) -> Vec<WantedItem> {
     let same = |item: &BookedItem| WantedItem { service: item.service, employee: Some(item.employee.id) };
     command.items.clone().unwrap_or_else(|| booking.items.iter().map(same).collect())
-}
-
-fn check_items(
-    diary: &Diary<'_>,
-    wanted: &[WantedItem],
-    is: &Booking,
-    starts_at: Timestamp,
-    force: bool,
-) -> Result<(), String> {
-    let mut start = starts_at;
-    for (item, wanted) in is.items.iter().zip(wanted) {
-        if (item.service, item.starts_at) != (wanted.service, start) || !diary.allows(item, wanted, force) {
-            return Err(format!("the product allots {item:?}, which nobody may have"));
-        }
-        start = fits::instant(fits::minute(start) + i64::from(item.time.duration_minutes));
-    }
-    if (is.items.len(), is.starts_at, is.ends_at) == (wanted.len(), starts_at, start) {
-        Ok(())
-    } else {
-        Err(format!("the visit is {is:?}"))
-    }
 }
 
 /// Where a booking stands: a hold that is over is expired.
@@ -447,28 +488,6 @@ fn target(what: Advance) -> BookingStatus {
         Advance::Complete => BookingStatus::Completed,
         Advance::NoShow => BookingStatus::NoShow,
     }
-}
-
-/// Whether two bookings have somebody or something at once.
-fn overlap(one: &Booking, other: &Booking) -> bool {
-    let claims = |booking: &Booking| {
-        let numbers = |item: &BookedItem| [Some(item.employee), item.resource].into_iter().flatten();
-        let of = |item: &BookedItem| {
-            let spans = |number: u32| spans(item, number).map(move |span| (number, span));
-            numbers(item).flat_map(|place| spans(place.number)).collect::<Vec<_>>()
-        };
-        booking.items.iter().flat_map(of).collect::<Vec<_>>()
-    };
-    let theirs = claims(other);
-    claims(one).iter().any(|(number, (from, to))| {
-        theirs.iter().any(|(their_number, (their_from, their_to))| {
-            number == their_number && from < their_to && their_from < to
-        })
-    })
-}
-
-fn same(found: &Booking, expected: &Booking) -> Result<(), String> {
-    if found == expected { Ok(()) } else { Err(format!("it is {found:?}, not {expected:?}")) }
 }
 
 fn updated(is_other: bool) -> Effect {

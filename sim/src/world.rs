@@ -24,6 +24,7 @@ use std::panic::{catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use maitred_booking::salons::Booking;
 use maitred_booking::testing::MemoryView;
 use maitred_core::{Seq, TenantNumber, Timestamp};
 use maitred_engine::batch::GENESIS;
@@ -53,7 +54,7 @@ use crate::model::Model;
 use crate::operation::{Operation, TENANTS};
 use crate::random::Random;
 use crate::report::Report;
-use crate::sabotage::{Rules, Sabotage};
+use crate::sabotage::{Looks, Rules, Sabotage};
 
 /// How many commands a run carries out at least.
 pub const COMMANDS_MIN: u64 = 500;
@@ -113,6 +114,8 @@ struct Node {
     guard: ClockGuard,
     timers: TimerRunner<Rules>,
     consumer: ConsumerRunner<Rules>,
+    /// The consumer that offers time to those on a waitlist.
+    offering: ConsumerRunner<Rules>,
 }
 
 /// A batch under way: what the model will be told if it comes to be.
@@ -120,6 +123,8 @@ struct Node {
 struct Promise {
     tail: Tail,
     entries: Vec<(Asked, std::result::Result<Answer<maitred_booking::Outcome>, Unavailable>)>,
+    /// The bookings that it offers to those on a waitlist, which no answer tells.
+    offers: BTreeMap<Uuid, Booking>,
 }
 
 /// What a client asks.
@@ -181,6 +186,8 @@ struct World {
     crash: Option<Crash>,
     /// The moment at which the process is killed next.
     moment: Option<Moment>,
+    /// What the consumer of freed time has found since it was stepped last.
+    looks: Looks,
     /// Of every order how many facts say what became of it.
     ends: BTreeMap<(TenantNumber, Uuid), u32>,
     healed: bool,
@@ -233,6 +240,7 @@ impl World {
             answered: 0,
             crash: None,
             moment: None,
+            looks: Looks::default(),
             ends: BTreeMap::new(),
             healed: false,
             random,
@@ -271,7 +279,8 @@ impl World {
             80..86 => self.read()?,
             86 => self.snapshot()?,
             87..90 => self.step_timers(),
-            90..94 => self.step_consumer(),
+            90..92 => self.step_consumer(),
+            92..94 => self.step_offering()?,
             94..97 => self.clock.advance(Duration::from_micros(self.random.below(2_000_000))),
             _ if self.healed => {}
             97 if self.random.chance(1, 8) => self.clock.advance(Duration::from_secs(9 * 3600)),

@@ -103,6 +103,8 @@ impl Salons {
             check_kept(view, *tenant, &salon.customers, as_of)?;
             check_kept(view, *tenant, &salon.bookings, as_of)?;
             check_kept(view, *tenant, &salon.legacy, as_of)?;
+            check_kept(view, *tenant, &salon.series, as_of)?;
+            check_kept(view, *tenant, &salon.waitlist, as_of)?;
             for (id, _) in salon.plans.versions() {
                 let found = view::plan(view, *tenant, id, Some(as_of));
                 let known = salon.plans.as_of(as_of).find(|known| known.is.employee == id);

@@ -3,9 +3,10 @@
 
 use maitred_booking::money::{Currency, Money};
 use maitred_booking::salons::command::{
-    Advance, Book, Change, Command, CustomerDetails, CustomerPatch, EmployeeDetails, EmployeePatch,
-    ForCustomer, PlanChange, PutCustomer, PutLegacyBooking, Reschedule, ResourceDetails, ResourcePatch,
-    ServiceDetails, ServicePatch, SettingsPatch, TimePatch, WantedItem,
+    Advance, Book, BookSeries, CancelSeries, Change, Command, CustomerDetails, CustomerPatch,
+    EmployeeDetails, EmployeePatch, EnterWaitlist, ForCustomer, OnClash, PlanChange, PutCustomer,
+    PutLegacyBooking, Reschedule, ResourceDetails, ResourcePatch, ServiceDetails, ServicePatch,
+    SettingsPatch, TimePatch, WantedItem,
 };
 use maitred_booking::salons::fact::{Buffers, ServiceTime};
 use maitred_booking::salons::plan::{AbsenceTime, Day, DayTime, Pattern};
@@ -13,7 +14,8 @@ use maitred_booking::salons::{BookingStatus, Decimal, LegacyStatus};
 use maitred_core::{TenantNumber, Timestamp};
 use uuid::Uuid;
 
-use super::fits::{DAY, Diary, instant, minute};
+use super::fits::{DAY, Diary, MINUTE, instant, minute};
+use super::waiting::RULES;
 use super::{Salon, Salons};
 use crate::random::Random;
 
@@ -72,7 +74,11 @@ impl Salon {
             return missing;
         }
         match random.below(64) {
-            0..26 => self.any_book(random, now),
+            0..18 => self.any_book(random, now),
+            18..20 => self.any_series(random, now),
+            20 => self.any_cancelled_series(random, now),
+            21..25 => self.any_entry(random),
+            25 => self.any_end_of_an_entry(random),
             26..33 => self.any_reschedule(random, now),
             33..47 => self.any_step_of_a_booking(random),
             47..54 => self.any_change_of_plan(random),
@@ -200,6 +206,51 @@ impl Salon {
         })
     }
 
+    fn any_series(&self, random: &mut Random, now: Timestamp) -> Command {
+        let Command::Book(book) = self.any_book(random, now) else { unreachable!("it is a booking") };
+        let Book { customer, starts_at, items, force, notes, .. } = book;
+        Command::BookSeries(BookSeries {
+            customer,
+            starts_at,
+            items,
+            rule: random.pick(&RULES).0.into(),
+            on_clash: *random.pick(&[OnClash::Refuse, OnClash::Skip]),
+            force,
+            notes,
+        })
+    }
+
+    fn any_cancelled_series(&self, random: &mut Random, now: Timestamp) -> Command {
+        let (series, version) = any_of(random, self.series.all().map(|found| (found.is.id, found.version)));
+        let days = random.below(DAYS) as i64 * DAY * MINUTE;
+        let from = random.chance(1, 2).then(|| Timestamp::from_micros(now.as_micros() + days));
+        Command::CancelSeries(CancelSeries { series, from, if_version: any_version(random, version) })
+    }
+
+    /// Somebody waits for a few hours of a day, now and then of one that is over.
+    fn any_entry(&self, random: &mut Random) -> Command {
+        let items = self.any_items(random);
+        let customers: Vec<Uuid> = self.customers.there().map(|customer| customer.id).collect();
+        let customer = if random.chance(1, 32) { Uuid::max() } else { *random.pick(&customers) };
+        let from = (FIRST_DAY + random.below(DAYS) as i64) * DAY + random.between(36, 60) as i64 * 15;
+        Command::EnterWaitlist(EnterWaitlist {
+            customer,
+            services: items.iter().map(|item| item.service).collect(),
+            employee: items[0].employee,
+            from: instant(from),
+            to: instant(from + random.between(2, 24) as i64 * 15),
+            token_hash: random.chance(1, 2).then_some(7),
+        })
+    }
+
+    fn any_end_of_an_entry(&self, random: &mut Random) -> Command {
+        let (id, version) = any_of(random, self.waitlist.all().map(|found| (found.is.id, found.version)));
+        match random.chance(3, 4) {
+            true => Command::CancelWaitlistEntry(change(random, id, version, ())),
+            false => Command::ExpireWaitlistEntry { entry: id },
+        }
+    }
+
     fn any_booking(&self, random: &mut Random) -> (Uuid, u64) {
         let all: Vec<(Uuid, u64)> =
             self.bookings.all().map(|booking| (booking.is.id, booking.version)).collect();
@@ -287,7 +338,7 @@ impl Salon {
                     buffers_may_leave_shift: random.chance(1, 2).then(|| random.chance(1, 2)),
                     min_notice_minutes: random.chance(1, 2).then(|| *random.pick(&[0, 0, 60])),
                     max_horizon_days: random.chance(1, 4).then(|| *random.pick(&[6, 60])),
-                    offer_minutes: None,
+                    offer_minutes: random.chance(1, 2).then(|| *random.pick(&[15, 60, 240])),
                 };
                 let version = self.settings.current(Uuid::nil()).map_or(0, |found| found.version);
                 Command::ChangeSettings(change(random, (), version, patch))

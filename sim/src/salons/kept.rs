@@ -42,6 +42,8 @@ impl Gone for maitred_booking::salons::Booking {}
 impl Gone for maitred_booking::salons::LegacyBooking {}
 impl Gone for maitred_booking::salons::Settings {}
 impl Gone for maitred_booking::salons::plan::PlanState {}
+impl Gone for maitred_booking::salons::series::Series {}
+impl Gone for maitred_booking::salons::waitlist::WaitlistEntry {}
 
 impl<T: Gone> Kept<T> {
     /// What a record is, gone or not.

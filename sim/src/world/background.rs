@@ -1,23 +1,29 @@
-//! What happens by itself: the product's own timers and its consumer of orders, stepped as clients of the node, and
-//! killed at every moment of a purchase.
+//! What happens by itself: the product's own timers and its consumers of orders and of freed time, stepped as clients of
+//! the node, and killed at every moment of a purchase.
 //!
 //! Checked at the end, when all faults have healed and time has passed: every order has come to its one end, every
-//! hold is settled, nothing is put aside, and then nothing more is due. What the process was killed at so often that
-//! it was put aside is first taken up again, as an operator would.
+//! hold and every entry of a waitlist is settled, nothing is put aside, and then nothing more is due. What the process was
+//! killed at so often that it was put aside is first taken up again, as an operator would. Checked whenever a time is to
+//! be offered: nobody who waits comes before.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use maitred_booking::consumers::Selection;
+use maitred_booking::salons::Booking;
+use maitred_booking::salons::offering::WaitlistOffers;
 use maitred_booking::{Fact, Outcome, consumers, flash_sales, salons, timer};
 use maitred_core::{Actor, Recorded as _, TenantNumber};
 use maitred_engine::background::{Machine, Round};
 use maitred_engine::batch::Sealed;
 use maitred_engine::clock::Clock;
-use maitred_engine::consumers::{CRASHED, Consumer as _, ConsumerRunner, Status};
+use maitred_engine::consumers::{CRASHED, Consumer, ConsumerRunner, Status};
 use maitred_engine::log::LogReader;
+use maitred_engine::writer::Prepared;
 use maitred_engine::{Envelope, Unavailable, View};
+use uuid::Uuid;
 
 use super::{Asked, Node, Promise, Result, World};
 use crate::operation;
@@ -25,7 +31,7 @@ use crate::random::Random;
 use crate::sabotage::{Processing, Rules, Sabotage};
 
 /// After so many rounds without faults everything must be done.
-const ROUNDS_MAX: u32 = 4_000;
+const ROUNDS_MAX: u32 = 20_000;
 /// How much time passes in one of them.
 const ROUND: Duration = Duration::from_millis(500);
 
@@ -116,16 +122,32 @@ impl What {
     }
 }
 
-/// The consumer as a start finds it: behind its kept cursor.
+/// A consumer as a start finds it: behind its kept cursor.
 pub(super) fn consumer(
-    rules: &Arc<Rules>,
-    reader: &Arc<dyn LogReader>,
-    view: &View,
+    (rules, reader, view): (&Arc<Rules>, &Arc<dyn LogReader>, &View),
+    consumer: impl Consumer<Rules> + 'static,
     seed: u64,
 ) -> ConsumerRunner<Rules> {
-    let processing = Processing(rules.0);
-    let status = Arc::new(Status::new(processing.name()));
-    ConsumerRunner::new(Arc::clone(rules), Arc::new(processing), Arc::clone(reader), status, view, seed)
+    let status = Arc::new(Status::new(consumer.name()));
+    ConsumerRunner::new(Arc::clone(rules), Arc::new(consumer), Arc::clone(reader), status, view, seed)
+}
+
+/// The bookings that a batch offers to those on a waitlist.
+pub(super) fn offers(prepared: &Prepared<Rules>) -> Result<BTreeMap<Uuid, Booking>> {
+    let mut offers = BTreeMap::new();
+    for item in prepared.sealed.iter().flat_map(Sealed::items) {
+        let item = item.map_err(|error| format!("a batch that was just made: {error:?}"))?;
+        let salons = |kind: u16| salons::Fact::KINDS.iter().any(|known| known.kind == kind);
+        for raw in item.facts.iter().filter(|raw| salons(raw.kind)) {
+            let fact = Fact::decode(raw.kind, raw.version, raw.body).map_err(|error| error.to_string())?;
+            if let Fact::Salons(salons::Fact::BookingCreated(booking)) = fact
+                && booking.offered_to.is_some()
+            {
+                offers.insert(booking.id, booking);
+            }
+        }
+    }
+    Ok(offers)
 }
 
 impl World {
@@ -135,6 +157,21 @@ impl World {
 
     pub(super) fn step_consumer(&mut self) {
         self.step_machine(|node| &mut node.consumer);
+    }
+
+    /// The consumer of freed time, and whom it wants to offer some: as of the view that it was shown.
+    pub(super) fn step_offering(&mut self) -> Result {
+        let Some(node) = &self.node else { return Ok(()) };
+        let seq = self.view(node).seq();
+        self.step_machine(|node| &mut node.offering);
+        for (at, offers) in self.looks.take() {
+            // A batch of unknown outcome is known to neither until it is settled.
+            if seq == self.durable.0 {
+                self.model.salons.check_order(at.tenant, &offers, at.timestamp)?;
+                self.report.count("waitlist: looked for whom a time is");
+            }
+        }
+        Ok(())
     }
 
     fn step_machine<M: Machine<Rules> + 'static>(&mut self, machine: impl Fn(&mut Node) -> &mut M) {
@@ -171,8 +208,18 @@ impl World {
                 use flash_sales::Fact as Sale;
                 let fact = match fact {
                     Fact::FlashSales(fact) => fact,
-                    Fact::Salons(salons::Fact::BookingExpired(_)) => {
-                        self.report.count("visit: hold expired");
+                    Fact::Salons(fact) => {
+                        use salons::Fact as Salon;
+                        match fact {
+                            Salon::BookingExpired(_) => self.report.count("visit: hold expired"),
+                            Salon::SeriesBooked(_) => self.report.count("series: booked"),
+                            Salon::SeriesCancelled(_) => self.report.count("series: called off"),
+                            Salon::WaitlistOffered(_) => self.report.count("waitlist: offered"),
+                            Salon::WaitlistPassed(_) => self.report.count("waitlist: passed"),
+                            Salon::WaitlistTaken(_) => self.report.count("waitlist: taken"),
+                            Salon::WaitlistExpired(_) => self.report.count("waitlist: expired"),
+                            _ => {}
+                        }
                         continue;
                     }
                     _ => continue,
@@ -210,6 +257,7 @@ impl World {
             self.redrive()?;
             self.step_timers();
             self.step_consumer();
+            self.step_offering()?;
             self.decide()?;
             self.commit()?;
             self.flush()?;
@@ -234,33 +282,38 @@ impl World {
         Err("something is due for ever".into())
     }
 
-    /// Has orders taken up again at which the process was killed too often. None is put aside for another reason.
+    /// Has facts taken up again at which the process was killed too often. None is put aside for another reason.
     fn redrive(&mut self) -> Result {
-        let node = self.node.as_ref().ok_or("a healthy node is down")?;
-        let consumer = Processing(self.sabotage).name();
-        let letters = consumers::dead_letters(&self.view(node), consumer, None, usize::MAX);
-        if let Some(letter) = letters.iter().find(|letter| letter.reason != CRASHED) {
-            return Err(format!("an order was put aside: {}", letter.reason));
+        for consumer in self.consumers() {
+            let node = self.node.as_ref().ok_or("a healthy node is down")?;
+            let letters = consumers::dead_letters(&self.view(node), consumer, None, usize::MAX);
+            if let Some(letter) = letters.iter().find(|letter| letter.reason != CRASHED) {
+                return Err(format!("a fact was put aside by {consumer}: {}", letter.reason));
+            }
+            if letters.is_empty() || node.queue.depth().0 > 0 {
+                continue;
+            }
+            self.report.count(format!("{consumer}: killed too often, taken up again"));
+            let selection = Selection { consumer: consumer.to_owned(), ..Selection::default() };
+            let envelope = Envelope {
+                tenant: TenantNumber::SYSTEM,
+                actor: Actor::Anonymous,
+                idempotency: None,
+                bytes: 64,
+                command: consumers::Command::Redrive(selection).into(),
+            };
+            // What is not taken now is asked for again in the next round.
+            let _ = node.queue.push(envelope, self.clock.monotonic());
         }
-        if letters.is_empty() || node.queue.depth().0 > 0 {
-            return Ok(());
-        }
-        self.report.count("order: killed too often, taken up again");
-        let selection = Selection { consumer: consumer.to_owned(), ..Selection::default() };
-        let envelope = Envelope {
-            tenant: TenantNumber::SYSTEM,
-            actor: Actor::Anonymous,
-            idempotency: None,
-            bytes: 64,
-            command: consumers::Command::Redrive(selection).into(),
-        };
-        // What is not taken now is asked for again in the next round.
-        let _ = node.queue.push(envelope, self.clock.monotonic());
         Ok(())
     }
 
+    fn consumers(&self) -> [&'static str; 2] {
+        [Processing(self.sabotage).name(), WaitlistOffers.name()]
+    }
+
     fn put_aside(&self, view: &View) -> u64 {
-        consumers::dead_letter_count(view, Processing(self.sabotage).name())
+        self.consumers().iter().map(|consumer| consumers::dead_letter_count(view, consumer)).sum()
     }
 
     /// An order of which no fact says what became of it.
@@ -274,7 +327,7 @@ impl World {
         let (view, now) = (self.view(node), self.clock.wall());
         let put_aside = self.put_aside(&view);
         if put_aside > 0 {
-            return Err(format!("{put_aside} orders are put aside"));
+            return Err(format!("{put_aside} facts are put aside"));
         }
         if let Some(unprocessed) = self.unprocessed() {
             return Err(unprocessed);
@@ -282,8 +335,11 @@ impl World {
         if let Some((order, status)) = self.model.sales.unfinished(now) {
             return Err(format!("I6: order {order} is {}", status.as_str()));
         }
-        match self.model.salons.held() {
-            Some(booking) => Err(format!("I6: a hold is not settled: booking {booking}")),
+        if let Some(booking) = self.model.salons.held() {
+            return Err(format!("I6: a hold is not settled: booking {booking}"));
+        }
+        match self.model.salons.waiting(now) {
+            Some(entry) => Err(format!("I6: an entry of the waitlist is not settled: {entry}")),
             None => Ok(()),
         }
     }

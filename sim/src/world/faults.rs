@@ -89,6 +89,7 @@ impl World {
         self.rival = Some(Promise {
             tail: prepared.tail,
             entries: vec![(Asked::Operation(Box::new(operation)), answer)],
+            offers: Default::default(), // no client offers anything
         });
         self.faults.lock().rival = Some(sealed);
     }

@@ -26,7 +26,7 @@ use super::{Asked, Crash, Node, Promise, Result, World};
 use crate::log::SimLog;
 use crate::model::Verdict;
 use crate::operation;
-use crate::sabotage::{Processing, Rules};
+use crate::sabotage::{Offering, Processing, Rules};
 
 impl World {
     pub(super) fn boot(&mut self) -> Result {
@@ -72,7 +72,11 @@ impl World {
         if cursor > ChangeId::default() {
             self.report.count("start: behind a kept cursor");
         }
-        let consumer = background::consumer(&self.rules, &reader, &view, self.random.bits());
+        let parts = (&self.rules, &reader, &view);
+        let consumer = background::consumer(parts, Processing(self.sabotage), self.random.bits());
+        self.looks.take();
+        let offering = Offering(self.sabotage, self.looks.clone());
+        let offering = background::consumer(parts, offering, self.random.bits());
         let timers = TimerRunner::new(Arc::clone(&self.rules), self.random.bits());
         let (rules, store) = (Arc::clone(&self.rules), Arc::clone(&self.store));
         let seed = u128::from(self.random.bits()) << 64 | u128::from(self.random.bits());
@@ -90,6 +94,7 @@ impl World {
             guard: ClockGuard::new(&*self.clock),
             timers,
             consumer,
+            offering,
         });
         self.follow()?;
         self.check_sales()?;
@@ -156,6 +161,7 @@ impl World {
         }
         let prepared = node.writer.decide(&mut node.waiting, wall);
         self.promises.push_back(Promise {
+            offers: background::offers(&prepared)?,
             tail: prepared.tail,
             entries: prepared
                 .decided
@@ -278,7 +284,8 @@ impl World {
                 Ok(maitred_booking::Outcome::Salons(outcome)) if !replayed => {
                     let when = (promise.tail.0, answer.timestamp);
                     if let operation::Asked::Salon(command) = &operation.command {
-                        self.model.salons.adopt(operation.tenant, command, outcome, when)?;
+                        let offers = &promise.offers;
+                        self.model.salons.adopt(operation.tenant, command, outcome, offers, when)?;
                     }
                 }
                 _ => {}
