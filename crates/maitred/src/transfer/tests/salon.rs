@@ -11,6 +11,7 @@ use maitred_booking::salons::fact::{Buffers, Customer, Employee, Service};
 use maitred_booking::salons::intervals::Span;
 use maitred_booking::salons::local_time::later;
 use maitred_booking::salons::plan::{AbsenceTime, Day, DayTime};
+use maitred_booking::salons::waitlist::{WaitlistEntry, WaitlistStatus};
 use maitred_booking::salons::{
     self, Command as Salon, Decimal, LegacyStatus, PutCustomer, PutLegacyBooking, view,
 };
@@ -232,10 +233,13 @@ fn a_running_hold_runs_on_and_is_confirmed_where_it_is_imported() {
         held.into_iter().map(|(id, at)| (id, at.map(Timestamp::as_millis))).collect::<Vec<_>>()
     };
     assert_eq!(millis(running.clone()), millis(held(&salon)));
-    assert_eq!(running.len(), 2);
+    assert_eq!(running.len(), 4, "two of them are offers, and begin first");
     copy.of_salon(Salon::Advance(Server::change(running[0].0, Advance::Confirm)));
-    assert_eq!(held(&copy).len(), 1);
+    assert_eq!(held(&copy).len(), 3);
     let view = copy.app.engine().view();
+    let entries = view::records::<WaitlistEntry>(&view, TENANT, None, None, 100).items;
+    let taken = entries.iter().filter(|entry| entry.is.status == WaitlistStatus::Taken).count();
+    assert_eq!((entries.len(), taken), (5, 2), "whoever confirms an offer there has taken it");
     let customer: Customer = view::first_customer(&view, TENANT).expect("customers").is;
     assert_eq!(customer.name, "Anna Adler", "they are in the order in which they were noted");
 }
