@@ -293,7 +293,7 @@ fn what_is_free_is_offered_to_whoever_comes_and_the_next_get_the_rest() {
         floor.enter(waits).expect("they wait")
     });
     floor.facts.clear();
-    let patch = SettingsPatch { offer_minutes: Some(30), ..SettingsPatch::default() };
+    let patch = SettingsPatch { max_horizon_days: Some(300), ..SettingsPatch::default() };
     floor
         .submit(&Command::ChangeSettings(Change { id: (), what: patch, if_version: None }))
         .expect("settings");
