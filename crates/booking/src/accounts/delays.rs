@@ -2,6 +2,8 @@
 //!
 //! Invariants:
 //! - Whether there is an account makes no difference: what is counted is the email that was tried.
+//! - An attempt under way counts as a failure until it is known to be none: as many guesses are free at once as one
+//!   after another. One that comes to no answer counts for nothing.
 //! - A right password ends the account's delay, and not the address's.
 //! - Nothing is counted for ever, and no more than [`COUNTED_MAX`] of each are counted at once.
 //!
@@ -40,7 +42,7 @@ pub struct Tried {
     pub address: Option<IpAddr>,
 }
 
-/// Failures so far.
+/// Failures so far, and attempts under way.
 #[derive(Debug, Default)]
 pub struct Delays {
     accounts: Mutex<Counts<(TenantNumber, u128)>>,
@@ -48,12 +50,16 @@ pub struct Delays {
 }
 
 #[derive(Debug)]
-struct Counts<K>(HashMap<K, Failures>);
+struct Counts<K>(HashMap<K, Attempts>);
 
 #[derive(Debug, Clone, Copy)]
-struct Failures {
-    count: u32,
-    last: Instant,
+struct Attempts {
+    failed: u32,
+    under_way: u32,
+    /// When the last one failed; where none did, when the first one began.
+    last_failed: Instant,
+    /// When the last one began.
+    last_begun: Instant,
 }
 
 impl<K> Default for Counts<K> {
@@ -62,35 +68,64 @@ impl<K> Default for Counts<K> {
     }
 }
 
+/// An attempt under way. Dropped, it was none: whoever made it has gone, or the server was too busy to try.
+#[derive(Debug)]
+pub struct Attempt<'a> {
+    delays: &'a Delays,
+    tried: Tried,
+    end: End,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Abandoned,
+    Failed(Instant),
+    Succeeded,
+}
+
 impl Delays {
-    /// Begins an attempt, unless `tried` has to wait so long. Who had to wait has one attempt then, not as many as
-    /// can be sent at once.
-    pub fn begin(&self, tried: &Tried, now: Instant) -> Option<Duration> {
-        let account = lock(&self.accounts).left(&tried.account(), ACCOUNT_FREE, now);
-        let address = tried
-            .counted_address()
-            .and_then(|address| lock(&self.addresses).left(&address, ADDRESS_FREE, now));
-        let left = account.max(address);
-        if left.is_none() {
-            lock(&self.accounts).wait_anew(&tried.account(), ACCOUNT_FREE, now);
-            if let Some(address) = tried.counted_address() {
-                lock(&self.addresses).wait_anew(&address, ADDRESS_FREE, now);
+    /// Begins an attempt.
+    ///
+    /// # Errors
+    /// How long `tried` has to wait for it.
+    pub fn begin(&self, tried: Tried, now: Instant) -> Result<Attempt<'_>, Duration> {
+        let mut accounts = lock(&self.accounts);
+        let mut addresses = lock(&self.addresses);
+        let (account, address) = (tried.account(), tried.counted_address());
+        let left = accounts.left(&account, ACCOUNT_FREE, now);
+        match left.max(address.and_then(|address| addresses.left(&address, ADDRESS_FREE, now))) {
+            Some(left) => Err(left),
+            None => {
+                accounts.begin(account, now);
+                if let Some(address) = address {
+                    addresses.begin(address, now);
+                }
+                Ok(Attempt { delays: self, tried, end: End::Abandoned })
             }
         }
-        left
     }
+}
 
+impl Attempt<'_> {
     /// The password was wrong, or there is no such account.
-    pub fn failed(&self, tried: &Tried, now: Instant) {
-        lock(&self.accounts).count(tried.account(), now);
-        if let Some(address) = tried.counted_address() {
-            lock(&self.addresses).count(address, now);
-        }
+    pub fn failed(mut self, now: Instant) {
+        self.end = End::Failed(now);
     }
 
     /// The password was right.
-    pub fn succeeded(&self, tried: &Tried) {
-        lock(&self.accounts).0.remove(&tried.account());
+    pub fn succeeded(mut self) {
+        self.end = End::Succeeded;
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        lock(&self.delays.accounts).end(&self.tried.account(), self.end);
+        if let Some(address) = self.tried.counted_address() {
+            let end = if let End::Succeeded = self.end { End::Abandoned } else { self.end };
+            lock(&self.delays.addresses).end(&address, end);
+        }
     }
 }
 
@@ -111,39 +146,60 @@ fn lock<K>(counts: &Mutex<Counts<K>>) -> MutexGuard<'_, Counts<K>> {
 
 impl<K: Hash + Eq> Counts<K> {
     fn left(&self, key: &K, free: u32, now: Instant) -> Option<Duration> {
-        let failures = self.0.get(key)?;
-        let doublings = failures.count.checked_sub(free)?;
+        let attempts = self.0.get(key)?;
+        let doublings = attempts.count().checked_sub(free)?;
         let delay = Duration::from_secs(1).saturating_mul(1 << doublings.min(16)).min(DELAY_MAX);
-        delay.checked_sub(now.saturating_duration_since(failures.last)).filter(|left| !left.is_zero())
+        delay.checked_sub(now.saturating_duration_since(attempts.last())).filter(|left| !left.is_zero())
     }
 
-    /// Lets the delay begin anew for whoever has one.
-    fn wait_anew(&mut self, key: &K, free: u32, now: Instant) {
-        if let Some(failures) = self.0.get_mut(key).filter(|failures| failures.count >= free) {
-            failures.last = now;
-        }
-    }
-
-    fn count(&mut self, key: K, now: Instant) {
+    fn begin(&mut self, key: K, now: Instant) {
         if self.0.len() >= COUNTED_MAX && !self.0.contains_key(&key) {
             self.make_room(now);
         }
-        let failures = self.0.entry(key).or_insert(Failures { count: 0, last: now });
-        if now.saturating_duration_since(failures.last) >= FORGOTTEN_AFTER {
-            failures.count = 0;
+        let begun = Attempts { failed: 0, under_way: 0, last_failed: now, last_begun: now };
+        let attempts = self.0.entry(key).or_insert(begun);
+        attempts.under_way = attempts.under_way.saturating_add(1);
+        attempts.last_begun = now;
+    }
+
+    fn end(&mut self, key: &K, end: End) {
+        // It may have been forgotten to make room, and begun again by another attempt.
+        let Some(attempts) = self.0.get_mut(key) else { return };
+        attempts.under_way = attempts.under_way.saturating_sub(1);
+        match end {
+            End::Abandoned => {}
+            End::Succeeded => attempts.failed = 0,
+            End::Failed(now) => {
+                let is_forgotten = now.saturating_duration_since(attempts.last_failed) >= FORGOTTEN_AFTER;
+                attempts.failed = if is_forgotten { 1 } else { attempts.failed.saturating_add(1) };
+                attempts.last_failed = now;
+            }
         }
-        *failures = Failures { count: failures.count.saturating_add(1), last: now };
+        if attempts.count() == 0 {
+            self.0.remove(key);
+        }
     }
 
     /// Forgets what is old; where that is nothing, what failed once, and at last everything.
     fn make_room(&mut self, now: Instant) {
-        self.0.retain(|_, failures| now.saturating_duration_since(failures.last) < FORGOTTEN_AFTER);
+        self.0.retain(|_, attempts| now.saturating_duration_since(attempts.last()) < FORGOTTEN_AFTER);
         if self.0.len() >= COUNTED_MAX {
-            self.0.retain(|_, failures| failures.count > 1);
+            // Who is under way is about to fail, or to be gone.
+            self.0.retain(|_, attempts| attempts.count() > 1 || attempts.under_way > 0);
         }
         if self.0.len() >= COUNTED_MAX {
             self.0.clear();
         }
+    }
+}
+
+impl Attempts {
+    fn count(self) -> u32 {
+        self.failed.saturating_add(self.under_way)
+    }
+
+    fn last(self) -> Instant {
+        if self.under_way > 0 { self.last_begun.max(self.last_failed) } else { self.last_failed }
     }
 }
 
@@ -157,18 +213,64 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    fn fail(delays: &Delays, tried: Tried, now: Instant) {
+        // Whatever the delay: it may have begun before that.
+        lock(&delays.accounts).begin(tried.account(), now);
+        if let Some(address) = tried.counted_address() {
+            lock(&delays.addresses).begin(address, now);
+        }
+        Attempt { delays, tried, end: End::Abandoned }.failed(now);
+    }
+
+    /// How long `tried` would have to wait.
+    fn left(delays: &Delays, tried: Tried, now: Instant) -> Option<Duration> {
+        delays.begin(tried, now).err()
+    }
+
     #[test]
     fn each_failure_doubles_the_delay_up_to_a_bound() {
         let (delays, start) = (Delays::default(), Instant::now());
         let tried = tried(1, "192.0.2.1");
         let mut waits = Vec::new();
         for _ in 0..ACCOUNT_FREE + 9 {
-            waits.push(delays.begin(&tried, start).map_or(0, |left| left.as_secs()));
-            delays.failed(&tried, start);
+            waits.push(left(&delays, tried, start).map_or(0, |left| left.as_secs()));
+            fail(&delays, tried, start);
         }
         assert_eq!(waits, [0, 0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60, 60]);
-        assert_eq!(delays.begin(&tried, start + SECOND * 59), Some(SECOND));
-        assert_eq!(delays.begin(&tried, start + DELAY_MAX), None);
+        assert_eq!(left(&delays, tried, start + SECOND * 59), Some(SECOND));
+        assert_eq!(left(&delays, tried, start + DELAY_MAX), None);
+    }
+
+    #[test]
+    fn as_many_are_free_at_once_as_one_after_another() {
+        let (delays, start) = (Delays::default(), Instant::now());
+        let tried = tried(1, "192.0.2.1");
+        let (begun, waiting): (Vec<_>, Vec<_>) =
+            (0..100).map(|_| delays.begin(tried, start)).partition(Result::is_ok);
+        assert_eq!(begun.len(), ACCOUNT_FREE as usize);
+        assert!(waiting.iter().all(|left| left.as_ref().is_err_and(|left| *left == SECOND)));
+        for attempt in begun {
+            attempt.expect("begun").failed(start + SECOND / 2);
+        }
+        assert_eq!(left(&delays, tried, start + SECOND), Some(SECOND / 2), "from the failure on");
+        let elsewhere: Vec<_> =
+            (0..100).map(|of| delays.begin(self::tried(10 + of, "192.0.2.9"), start)).collect();
+        assert_eq!(elsewhere.iter().filter(|begun| begun.is_ok()).count(), ADDRESS_FREE as usize);
+    }
+
+    #[test]
+    fn an_attempt_without_an_answer_counts_for_nothing() {
+        let (delays, start) = (Delays::default(), Instant::now());
+        let tried = tried(1, "192.0.2.1");
+        for _ in 0..10 * ADDRESS_FREE {
+            drop(delays.begin(tried, start).expect("no delay"));
+        }
+        assert!(lock(&delays.accounts).0.is_empty() && lock(&delays.addresses).0.is_empty());
+        for _ in 0..ACCOUNT_FREE {
+            fail(&delays, tried, start);
+        }
+        drop(delays.begin(tried, start + SECOND).expect("it has waited"));
+        assert_eq!(left(&delays, tried, start + SECOND), None, "nor does it begin the delay anew");
     }
 
     #[test]
@@ -176,42 +278,43 @@ mod tests {
         let (delays, start) = (Delays::default(), Instant::now());
         let tried = tried(1, "192.0.2.1");
         for _ in 0..ACCOUNT_FREE + 2 {
-            delays.failed(&tried, start);
+            fail(&delays, tried, start);
         }
         let later = start + SECOND * 4;
-        let all_at_once: Vec<_> = (0..100).map(|_| delays.begin(&tried, later)).collect();
-        assert_eq!(all_at_once[0], None);
-        assert!(all_at_once[1..].iter().all(|left| *left == Some(SECOND * 4)), "{all_at_once:?}");
+        let all_at_once: Vec<_> = (0..100).map(|_| delays.begin(tried, later)).collect();
+        assert!(all_at_once[0].is_ok());
+        let wait = |begun: &Result<_, _>| begun.as_ref().is_err_and(|left| *left == SECOND * 8);
+        assert!(all_at_once[1..].iter().all(wait), "{all_at_once:?}");
     }
 
     #[test]
     fn an_account_and_an_address_are_counted_apart() {
         let (delays, now) = (Delays::default(), Instant::now());
         for _ in 0..=ACCOUNT_FREE {
-            delays.failed(&tried(1, "192.0.2.1"), now);
+            fail(&delays, tried(1, "192.0.2.1"), now);
         }
-        assert!(delays.begin(&tried(1, "192.0.2.9"), now).is_some(), "the account, from anywhere");
-        assert_eq!(delays.begin(&Tried { tenant: TenantNumber(2), ..tried(1, "192.0.2.9") }, now), None);
-        assert_eq!(delays.begin(&tried(2, "192.0.2.1"), now), None, "another account, from there");
+        assert!(left(&delays, tried(1, "192.0.2.9"), now).is_some(), "the account, from anywhere");
+        assert_eq!(left(&delays, Tried { tenant: TenantNumber(2), ..tried(1, "192.0.2.9") }, now), None);
+        assert_eq!(left(&delays, tried(2, "192.0.2.1"), now), None, "another account, from there");
         for email in 0..u128::from(ADDRESS_FREE) {
-            delays.failed(&tried(100 + email, "192.0.2.1"), now);
+            fail(&delays, tried(100 + email, "192.0.2.1"), now);
         }
-        assert!(delays.begin(&tried(2, "192.0.2.1"), now).is_some());
-        assert_eq!(delays.begin(&tried(2, "192.0.2.2"), now), None);
+        assert!(left(&delays, tried(2, "192.0.2.1"), now).is_some());
+        assert_eq!(left(&delays, tried(2, "192.0.2.2"), now), None);
     }
 
     #[test]
     fn a_network_of_one_host_is_one_address_and_this_machine_is_none() {
         let (delays, now) = (Delays::default(), Instant::now());
         for (email, last) in (0..=ADDRESS_FREE).enumerate() {
-            delays.failed(&tried(email as u128, &format!("2001:db8::{last:x}")), now);
-            delays.failed(&tried(email as u128, "127.0.0.1"), now);
-            delays.failed(&tried(email as u128, "::ffff:127.0.0.1"), now);
+            fail(&delays, tried(email as u128, &format!("2001:db8::{last:x}")), now);
+            fail(&delays, tried(email as u128, "127.0.0.1"), now);
+            fail(&delays, tried(email as u128, "::ffff:127.0.0.1"), now);
         }
-        assert!(delays.begin(&tried(999, "2001:db8::ffff:1"), now).is_some());
-        assert_eq!(delays.begin(&tried(999, "2001:db8:0:1::1"), now), None);
-        assert_eq!(delays.begin(&tried(999, "127.0.0.1"), now), None);
-        assert_eq!(delays.begin(&tried(999, "::1"), now), None);
+        assert!(left(&delays, tried(999, "2001:db8::ffff:1"), now).is_some());
+        assert_eq!(left(&delays, tried(999, "2001:db8:0:1::1"), now), None);
+        assert_eq!(left(&delays, tried(999, "127.0.0.1"), now), None);
+        assert_eq!(left(&delays, tried(999, "::1"), now), None);
     }
 
     #[test]
@@ -219,16 +322,17 @@ mod tests {
         let (delays, now) = (Delays::default(), Instant::now());
         let tried = tried(1, "192.0.2.1");
         for _ in 0..ACCOUNT_FREE + 3 {
-            delays.failed(&tried, now);
+            fail(&delays, tried, now);
         }
-        delays.succeeded(&tried);
-        assert_eq!(delays.begin(&tried, now), None);
+        delays.begin(tried, now + DELAY_MAX).expect("it has waited").succeeded();
+        assert_eq!(left(&delays, tried, now), None);
+        assert_eq!(lock(&delays.addresses).0[&one_client("192.0.2.1".parse().expect("one"))].failed, 8);
         for _ in 0..ACCOUNT_FREE + 3 {
-            delays.failed(&tried, now);
+            fail(&delays, tried, now);
         }
         let later = now + FORGOTTEN_AFTER;
-        delays.failed(&tried, later);
-        assert_eq!(delays.begin(&tried, later), None, "the first failure after a long time is free");
+        fail(&delays, tried, later);
+        assert_eq!(left(&delays, tried, later), None, "the first failure after a long time is free");
     }
 
     #[test]
@@ -236,12 +340,12 @@ mod tests {
         let (delays, now) = (Delays::default(), Instant::now());
         let guessed = tried(u128::MAX, "192.0.2.1");
         for _ in 0..ACCOUNT_FREE + 3 {
-            delays.failed(&guessed, now);
+            fail(&delays, guessed, now);
         }
         for email in 0..2 * COUNTED_MAX as u128 {
-            delays.failed(&Tried { address: None, ..tried(email, "192.0.2.1") }, now);
+            fail(&delays, Tried { address: None, ..tried(email, "192.0.2.1") }, now);
         }
         assert!(lock(&delays.accounts).0.len() <= COUNTED_MAX);
-        assert!(delays.begin(&guessed, now).is_some(), "what was guessed often is kept");
+        assert!(left(&delays, guessed, now).is_some(), "what was guessed often is kept");
     }
 }

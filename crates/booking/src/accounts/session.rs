@@ -36,6 +36,16 @@ pub struct LoggedIn {
 }
 
 impl LoggedIn {
+    /// The user whom a caller is, if it is one.
+    pub fn of(caller: &Caller) -> Option<Self> {
+        match *caller {
+            Caller { actor: Actor::User(user), tenant: Some(tenant), .. } => {
+                Some(LoggedIn { tenant, user: Uuid::from_u128(user) })
+            }
+            _ => None,
+        }
+    }
+
     /// For the log, and for idempotency.
     pub fn actor(&self) -> Actor {
         Actor::User(self.user.as_u128())
@@ -57,8 +67,8 @@ impl FromRequestParts<App> for LoggedIn {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let scope = Scope::from_request_parts(parts, app).await?;
-        if let Caller { actor: Actor::User(user), tenant: Some(tenant), .. } = scope.caller {
-            return Ok(LoggedIn { tenant, user: Uuid::from_u128(user) });
+        if let Some(user) = LoggedIn::of(&scope.caller) {
+            return Ok(user);
         }
         // An open server has not looked at the credentials.
         let user = match Credentials::parse(&parts.headers)? {
@@ -203,9 +213,7 @@ impl App {
     ) -> Result<Credential, Refused> {
         let Accounts { hasher, delays, .. } = self.accounts();
         let tried = Tried { tenant, email: name::hash(email), address };
-        if let Some(left) = delays.begin(&tried, Instant::now()) {
-            return Err(Refused::Delayed(left));
-        }
+        let attempt = delays.begin(tried, Instant::now()).map_err(Refused::Delayed)?;
         if !password.can_be_right() {
             return Err(Refused::Credentials);
         }
@@ -214,11 +222,11 @@ impl App {
         let right = hasher.verify(password, hash).await.map_err(Refused::Unavailable)?;
         match found.filter(|_| right) {
             Some(found) => {
-                delays.succeeded(&tried);
+                attempt.succeeded();
                 Ok(found)
             }
             None => {
-                delays.failed(&tried, Instant::now());
+                attempt.failed(Instant::now());
                 Err(Refused::Credentials)
             }
         }

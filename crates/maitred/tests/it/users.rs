@@ -1,10 +1,12 @@
 //! Accounts: register, log in, change the password, leave; and what of it a stranger can see.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Barrier};
+use std::thread;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use maitred_booking::accounts::delays::ACCOUNT_FREE;
 use maitred_booking::tenants::Role;
 use serde_json::{Value, json};
 
@@ -137,6 +139,41 @@ fn a_login_tells_nothing_of_who_has_an_account() {
         assert_eq!(told(email, password), wrong, "{email}");
     }
     assert_eq!(server.position(), position, "logging in writes nothing");
+}
+
+#[test]
+fn a_burst_of_guesses_gets_no_more_attempts_than_a_sequence() {
+    const AT_ONCE: usize = 30;
+    let server = Server::open();
+    for email in ["a@example.com", "b@example.com"] {
+        register(&server, email);
+    }
+    let at_once = |count: usize, email: &str, password: &str| {
+        let barrier = Barrier::new(count);
+        let guess = || {
+            barrier.wait();
+            let answer = log_in(&server, email, password);
+            (answer.status, answer.header("retry-after").map(str::to_owned))
+        };
+        thread::scope(|scope| {
+            let guesses: Vec<_> = (0..count).map(|_| scope.spawn(guess)).collect();
+            let mut answers: Vec<_> =
+                guesses.into_iter().map(|guess| guess.join().expect("an answer")).collect();
+            answers.sort();
+            answers
+        })
+    };
+    let free = ACCOUNT_FREE as usize;
+    // Who knows the password may log in as often as they like: that is no failure.
+    for _ in 0..3 {
+        assert_eq!(at_once(free, "a@example.com", "correct horse"), vec![(200, None); free]);
+    }
+    let guessed = at_once(AT_ONCE, "a@example.com", "wrong horse");
+    assert_eq!(guessed[..free], vec![(401, None); free]);
+    assert_eq!(guessed[free..], vec![(429, Some("1".to_owned())); AT_ONCE - free]);
+    // Nobody else waits for it, nor does a stranger learn by it who has an account.
+    log_in(&server, "b@example.com", "correct horse").ok(200);
+    assert_eq!(at_once(AT_ONCE, "nobody@example.com", "wrong horse"), guessed);
 }
 
 #[test]
@@ -289,6 +326,35 @@ fn nobody_touches_another_users_order() {
     assert_eq!(ask(&a, "GET", &of_other).send().refusal(), (403, "forbidden".to_owned()));
     let for_other = ask(&a, "POST", &orders).json(&json!({"buyer_id": other["buyer_id"]}));
     assert_eq!(for_other.send().refusal(), (403, "forbidden".to_owned()));
+}
+
+#[test]
+fn a_key_of_two_users_is_two_keys() {
+    let server = Server::open();
+    let here = "/v1/tenants/default";
+    let make = |path: &str, body: Value| server.post(format!("{here}/{path}")).json(&body).send().ok(201);
+    let price = json!({"amount": 1, "currency": "EUR"});
+    let product = make("products", json!({"name": "Headphones", "price": price, "inventory": 5}));
+    let window = ("2020-01-01T00:00:00Z", "3020-01-01T00:00:00Z");
+    let sale = make(
+        "sales",
+        json!({"product_id": product["id"], "quantity": 5, "starts_at": window.0, "ends_at": window.1}),
+    );
+    let orders = format!("{here}/sales/{}/orders", sale["id"].as_str().expect("an id"));
+    let users = ["a@example.com", "b@example.com"].map(|email| register(&server, email));
+    let buy = |user: &Value| {
+        let request = server.anonymous("POST", &*orders).key(&token(user)).header("Idempotency-Key", "k1");
+        let answer = request.json(&json!({})).send();
+        let replayed = answer.header("idempotent-replayed").is_some();
+        (answer.ok(201), replayed)
+    };
+    let placed = [0, 1].map(|of| buy(&users[of]));
+    for (of, (order, replayed)) in placed.iter().enumerate() {
+        assert_eq!((&order["buyer_id"], replayed), (&users[of]["id"], &false), "each has an own order");
+        let again = buy(&users[of]);
+        assert_eq!((&again.0["id"], again.1), (&order["id"], true), "and is told of it again");
+    }
+    assert_ne!(placed[0].0["id"], placed[1].0["id"]);
 }
 
 #[test]
