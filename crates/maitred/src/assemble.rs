@@ -202,7 +202,8 @@ impl Node {
         self.app_with(access, default_tenant, TokenSecrets::default())
     }
 
-    /// The same with the secrets of users' tokens that the configuration names; the folder's own where it names none.
+    /// The same with the secrets of users' tokens that the configuration names. The folder's own is the one that signs
+    /// where it names none, and the one before where it names no such.
     ///
     /// # Errors
     /// As [`Node::app`].
@@ -214,11 +215,17 @@ impl Node {
     ) -> Result<App, StartError> {
         let cursor_key = self.folder.secret("cursor", random()?)?;
         let body_key = self.folder.secret("body", random()?)?;
-        let current = match secrets.current {
-            Some(secret) => secret,
-            None => self.folder.secret("token", random()?)?,
+        let secrets = match secrets {
+            TokenSecrets { current: None, previous } => {
+                Secrets { current: self.folder.secret("token", random()?)?, previous }
+            }
+            // Whoever names a secret for the first time ends nobody's session.
+            TokenSecrets { current: Some(current), previous: None } => {
+                Secrets { current, previous: self.folder.kept_secret("token")? }
+            }
+            TokenSecrets { current: Some(current), previous } => Secrets { current, previous },
         };
-        let accounts = Accounts::new(Secrets { current, previous: secrets.previous }, body_key);
+        let accounts = Accounts::new(secrets, body_key);
         let sealer = Sealer::new(&self.folder.secret("sealing", random()?)?);
         let app = App::new(
             self.engine.clone(),

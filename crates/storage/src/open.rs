@@ -276,19 +276,31 @@ impl DataFolder {
     /// # Errors
     /// [`OpenError::Io`].
     pub fn secret(&self, name: &str, random: [u8; 32]) -> Result<[u8; 32], OpenError> {
+        if let Some(secret) = self.kept_secret(name)? {
+            return Ok(secret);
+        }
         let path = self.dir.join("keys");
         let io = |source| OpenError::Io { path: path.join(name), source };
         private::make_folder(&path).map_err(io)?;
-        match fs::read(path.join(name)) {
-            Ok(bytes) => bytes.try_into().map_err(|_| io(io::Error::other("the file must have 32 bytes"))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let made = private::file().write(true).create_new(true).open(path.join(name));
-                made.and_then(|mut file| file.write_all(&random).and_then(|()| file.sync_all()))
-                    .map_err(io)?;
-                Ok(random)
+        let made = private::file().write(true).create_new(true).open(path.join(name));
+        made.and_then(|mut file| file.write_all(&random).and_then(|()| file.sync_all())).map_err(io)?;
+        Ok(random)
+    }
+
+    /// A secret of this folder, if it has been made.
+    ///
+    /// # Errors
+    /// [`OpenError::Io`].
+    pub fn kept_secret(&self, name: &str) -> Result<Option<[u8; 32]>, OpenError> {
+        let path = self.dir.join("keys").join(name);
+        let read = match fs::read(&path) {
+            Ok(bytes) => {
+                bytes.try_into().map(Some).map_err(|_| io::Error::other("the file must have 32 bytes"))
             }
-            Err(error) => Err(io(error)),
-        }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        };
+        read.map_err(|source| OpenError::Io { path, source })
     }
 }
 

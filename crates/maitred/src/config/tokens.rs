@@ -24,7 +24,7 @@ settings! {
         /// File with the secret that signs users' tokens, at least 32 bytes; none: the data folder's own, or the
         /// variable MAITRED_TOKEN_SECRET [default: ]
         secret_file: PathBuf = PathBuf::new(), "token-secret-file" "MAITRED_TOKEN_SECRET_FILE" [value_name = "FILE"];
-        /// File with the secret before it, whose tokens are still valid; or the variable
+        /// File with the secret before it, whose tokens are still valid; none: the data folder's own, or the variable
         /// MAITRED_TOKEN_SECRET_PREVIOUS [default: ]
         previous_secret_file: PathBuf = PathBuf::new(), "token-previous-secret-file"
             "MAITRED_TOKEN_PREVIOUS_SECRET_FILE" [value_name = "FILE"];
@@ -36,7 +36,7 @@ settings! {
 pub struct TokenSecrets {
     /// Signs and verifies; `None` for the data folder's own.
     pub current: Option<[u8; 32]>,
-    /// Still verifies.
+    /// Still verifies; `None` for the data folder's own, if it has one.
     pub previous: Option<[u8; 32]>,
 }
 
