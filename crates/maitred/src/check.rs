@@ -5,6 +5,8 @@
 //!                            │                        └──▶ each snapshot, caught up
 //!                            └─ invariants: claims, versions, timestamps
 //! ```
+//! Of a time that is over, the view is rebuilt from the log up to then, its invariants are looked at, and each sale is
+//! reconciled: what is stored is of the present.
 //!
 //! Invariant: the folder is only read. Views are rebuilt and copied in folders of their own, which are removed at
 //! the end; the log is read through a disk that keeps in memory what opening it would mend.
@@ -12,6 +14,7 @@
 mod accounts;
 mod compare;
 mod invariants;
+mod past;
 mod stock;
 
 use std::cell::RefCell;
@@ -35,6 +38,7 @@ use maitred_storage::log_file::{FileLog, Options, verify};
 use maitred_storage::open::{DataFolder, OpenError, boot_id};
 use maitred_storage::snapshots::SnapshotFolder;
 use maitred_storage::untouched::Untouched;
+use maitred_web::AsOf;
 
 use crate::assemble::PARTITION;
 
@@ -67,17 +71,20 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Verifies the folder `dir` and returns how many problems there are.
+/// Verifies the folder `dir`, as it is or as it was, and returns how many problems there are.
 ///
 /// # Errors
 /// [`OpenError`] when it cannot look: the folder is in use, or there is no room for the rebuilt view.
-pub fn check(dir: &Path, watch: &dyn Watch) -> Result<usize, OpenError> {
+pub fn check(dir: &Path, as_of: Option<AsOf>, watch: &dyn Watch) -> Result<usize, OpenError> {
     let folder = DataFolder::look(dir)?;
     let aside = Aside(&folder);
     aside.remove()?;
     let mut check = Check { folder: &folder, watch, problems: 0 };
     if check.log()? {
-        check.views()?;
+        match as_of {
+            Some(as_of) => check.past(as_of)?,
+            None => check.views()?,
+        }
     }
     let problems = check.problems;
     aside.remove()?;
@@ -106,7 +113,7 @@ struct Check<'a> {
     problems: usize,
 }
 
-impl Check<'_> {
+impl<'a> Check<'a> {
     fn good(&self, text: impl Into<String>) {
         self.watch.found(&Finding { good: true, text: text.into() });
     }
@@ -166,16 +173,48 @@ impl Check<'_> {
 
     /// Rebuilds the view, looks at it, and compares it with what is stored.
     fn views(&mut self) -> Result<(), OpenError> {
+        let log = self.reader()?;
+        if let Some((rebuilt, hash)) = self.rebuilt(&log)? {
+            self.stored_view(&log, &rebuilt, &hash)?;
+            self.snapshots(&log, &rebuilt, &hash)?;
+        }
+        Ok(())
+    }
+
+    /// Rebuilds the view as it was, looks at it, and reconciles the sales of then.
+    fn past(&mut self, as_of: AsOf) -> Result<(), OpenError> {
+        let mut log = self.reader()?;
+        let end = match past::end(&*log.log, as_of) {
+            Ok(end) => end,
+            Err(why) => {
+                self.bad(why);
+                return Ok(());
+            }
+        };
+        log.end = end.tail;
+        if let Some((rebuilt, _)) = self.rebuilt(&log)? {
+            self.watch.begin("reconciling sales", 0);
+            self.tell(past::reconcile(&rebuilt, end.at));
+        }
+        Ok(())
+    }
+
+    fn reader(&self) -> Result<Watched<'a>, OpenError> {
         let options = Options { log: PARTITION, ..Options::default() };
         let opened = FileLog::open(Untouched::new(self.folder.log_disk()?), options)?;
-        let log = Watched { log: opened.log.reader(), watch: self.watch };
+        let log = opened.log.reader();
+        Ok(Watched { end: log.tail(), log, watch: self.watch })
+    }
+
+    /// The view of the log alone, in which the invariants have been looked at.
+    fn rebuilt(&mut self, log: &Watched<'_>) -> Result<Option<(View, compare::Hashed)>, OpenError> {
         let store = self.folder.open_aside(REBUILT)?;
         self.watch.begin("rebuilding the view", log.tail().0);
-        let (rebuilt, _) = match build(&log, &store, &NoSnapshots, b"check") {
+        let (rebuilt, _) = match build(log, &store, &NoSnapshots, b"check") {
             Ok(rebuilt) => rebuilt,
             Err(error) => {
                 self.bad(format!("the view cannot be rebuilt from the log: {error}"));
-                return Ok(());
+                return Ok(None);
             }
         };
         let hash = compare::hash(&rebuilt, self.watch);
@@ -185,15 +224,17 @@ impl Check<'_> {
             hash.entries,
             hash.short()
         ));
-        let found = invariants::check(&rebuilt, self.watch);
+        self.tell(invariants::check(&rebuilt, self.watch));
+        Ok(Some((rebuilt, hash)))
+    }
+
+    fn tell(&mut self, found: invariants::Found) {
         for text in found.good {
             self.good(text);
         }
         for text in found.bad {
             self.bad(text);
         }
-        self.stored_view(&log, &rebuilt, &hash)?;
-        self.snapshots(&log, &rebuilt, &hash)
     }
 
     /// Compares the stored view, once it has caught up, with the rebuilt one.
@@ -323,20 +364,23 @@ fn build(
     Ok((View::take(PARTITION, || Arc::clone(&published), &**store), report))
 }
 
-/// A log whose reader is watched.
+/// A log whose reader is watched, and ends where it is to end.
 struct Watched<'a> {
     log: Arc<dyn LogReader>,
+    end: Tail,
     watch: &'a dyn Watch,
 }
 
 impl LogReader for Watched<'_> {
     fn read(&self, from: Seq, bytes_max: usize) -> Result<Vec<Sealed>, LogError> {
         self.watch.reach(from);
-        self.log.read(from, bytes_max)
+        let mut batches = self.log.read(from, bytes_max)?;
+        batches.retain(|batch| batch.header.seq <= self.end.0);
+        Ok(batches)
     }
 
     fn tail(&self) -> Tail {
-        self.log.tail()
+        self.end
     }
 }
 

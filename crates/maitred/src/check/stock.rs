@@ -63,6 +63,17 @@ impl Counted {
     }
 }
 
+/// Every sale, with the number of its tenant.
+pub(super) fn sales(view: &dyn Read) -> Vec<(u32, Uuid)> {
+    let mut sales = Vec::new();
+    records(view, |tenant, kind, id, _| {
+        if kind == SALE {
+            sales.push((tenant, Uuid::from_u128(id)));
+        }
+    });
+    sales
+}
+
 /// I6: of every sale, free + held + sold + returned is what it was given, and held and sold are what its orders say;
 /// a product's sales have taken what it says, and no more than it has; buyers have what their orders say.
 pub(super) fn check(view: &dyn Read, found: &mut Found) {

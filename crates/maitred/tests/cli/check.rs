@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use maitred_core::{Key, Table};
 use maitred_engine::store::Store;
 use maitred_storage::view_lmdb::{LmdbOptions, LmdbStore};
+use serde_json::{Value, json};
 
 use crate::program::{Folder, Ran, Server, run, run_unread};
 
@@ -184,6 +185,75 @@ fn remains_of_torn_batches_are_named() {
     std::fs::write(&torn, b"remains").expect("a file");
     let ran = check(&data).succeeds();
     assert!(ran.stdout.contains(&format!("{}: remains of a batch", torn.display())), "{}", ran.stdout);
+}
+
+#[test]
+fn a_time_that_is_over_is_looked_at_as_it_was() {
+    let folder = Folder::new();
+    let data = folder.path("data");
+    let server = Server::start(&data, &[]);
+    let post = |path: &str, body: &Value| {
+        let (status, body) =
+            server.ask("POST", path, "Content-Type: application/json\r\n", &body.to_string());
+        assert_eq!(status, 201, "{body}");
+        let body: Value = serde_json::from_str(&body).expect("JSON");
+        body["id"].as_str().expect("an id").to_owned()
+    };
+    let tenant =
+        json!({"slug": "shop", "name": "Shop", "time_zone": "UTC", "currency": "EUR", "locale": "en"});
+    post("/v1/tenants", &tenant);
+    let price = json!({"amount": 100, "currency": "EUR"});
+    let product = post("/v1/tenants/shop/products", &json!({"name": "Cap", "price": price, "inventory": 9}));
+    let sale = json!({
+        "product_id": product, "quantity": 3,
+        "starts_at": "2020-01-01T00:00:00Z", "ends_at": "3020-01-01T00:00:00Z",
+    });
+    let sale = post("/v1/tenants/shop/sales", &sale);
+    let orders = [1, 2].map(|buyer| {
+        let buyer = format!("01890000-0000-7000-8000-{buyer:012}");
+        post(&format!("/v1/tenants/shop/sales/{sale}/orders"), &json!({"buyer_id": buyer}))
+    });
+    let changes = server.get("/v1/tenants/shop/changes?limit=1000").1["items"].clone();
+    let position = |record: &str| {
+        let change = changes.as_array().expect("items").iter().find(|item| item["record_id"] == record);
+        let id = change.expect("it was announced")["id"].as_str().expect("a text").to_owned();
+        id.rsplit_once('.').expect("a position and a number").0.to_owned()
+    };
+    let times = [
+        (position(&sale), Some(0)),
+        (position(&orders[0]), Some(1)),
+        (position(&orders[1]), Some(2)),
+        ("3000-01-01T00:00:00Z".to_owned(), Some(2)),
+        ("2000-01-01T00:00:00Z".to_owned(), None),
+    ];
+    // What the API says of the past is what the log, up to then, makes of it.
+    for (time, sold) in &times {
+        let (status, told) =
+            server.get(&format!("/v1/tenants/shop/sales/{sale}/reconciliation?as_of={time}"));
+        assert_eq!((status, &told["sold"]), (if sold.is_some() { 200 } else { 404 }, &json!(sold)), "{time}");
+    }
+    server.stop();
+    let before = contents(&data);
+    for (time, sold) in &times {
+        let ran = run(&["check", "--as-of", time, "--data", &data.display().to_string()]).succeeds();
+        match sold {
+            Some(sold) => {
+                let left = 3 - sold;
+                let (each, sale) = (u8::from(*sold > 0), format!("sale {sale}: "));
+                let said = format!(
+                    "{sale}3 issued = {sold} sold + 0 held + {left} left + 0 returned; {sold} orders, {sold} buyers with \
+                     at most {each} each"
+                );
+                assert!(ran.stdout.contains(&said), "{said}\n{}", ran.stdout);
+                assert!(ran.stdout.contains(&format!("sales: 1 with {sold} orders")), "{}", ran.stdout);
+            }
+            None => assert!(ran.stdout.contains("reconciliation: 0 sales at 2000"), "{}", ran.stdout),
+        }
+    }
+    let data_arg = data.display().to_string();
+    problem(&run(&["check", "--as-of", "0.99999", "--data", &data_arg]), &["there is no position 0.99999"]);
+    run(&["check", "--as-of", "yesterday", "--data", &data_arg]).fails(2, &["an RFC 3339 instant"]);
+    assert!(contents(&data) == before, "check has changed a file");
 }
 
 #[test]
