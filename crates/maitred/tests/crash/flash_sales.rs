@@ -68,7 +68,9 @@ fn no_piece_is_lost_or_sold_twice_by_kill_9_in_mid_rush() {
             assert!(known, "round {round}: {buyer} has {order} and never asked for it");
         }
         books(&server, &sale, &found);
-        nobody_gets_another(&server, &sale, found.values().chain(&before.limited));
+        // That nothing is left is said before that somebody has one already.
+        let code = if found.len() as u64 == STOCK { "sold-out" } else { "buyer-limit-reached" };
+        nobody_gets_another(&server, &sale, found.values().chain(&before.limited), code);
 
         let heard = Mutex::new(Heard::default());
         rush(&server.address, &sale, Lots(round + 1_000_000), &heard, &AtomicU64::new(0));
@@ -179,12 +181,18 @@ fn books(server: &Server, sale: &str, orders: &BTreeMap<String, String>) {
     assert_eq!((number("sold") + number("held"), number("left")), (count, STOCK - count), "{found}");
 }
 
-/// Each of the buyers is refused.
-fn nobody_gets_another<'a>(server: &Server, sale: &str, buyers: impl Iterator<Item = &'a String>) {
+/// Each of the buyers is refused, for this reason.
+fn nobody_gets_another<'a>(
+    server: &Server,
+    sale: &str,
+    buyers: impl Iterator<Item = &'a String>,
+    code: &str,
+) {
     let mut connection = Connection::open(&server.address).expect("the server is up");
     for buyer in buyers {
         let (status, answer) = buy(&mut connection, sale, buyer).expect("the server answers");
-        assert_eq!(status, 409, "{buyer} has got two: {answer}");
+        let answer: Value = serde_json::from_str(&answer).expect("JSON");
+        assert_eq!((status, &answer["code"]), (409, &json!(code)), "{buyer} has got two: {answer}");
     }
 }
 
