@@ -109,10 +109,17 @@ pub fn count(
 ) -> impl Fn(&mut Request) -> Result<Option<Standing>, Problem> + Clone + Send + Sync + 'static {
     move |request| {
         // Who is not known counts as anybody; what is wrong with the credentials the handler says, in its manner.
-        let caller = app.caller(request.headers()).unwrap_or(Caller::ANONYMOUS);
-        app.count_request(TenantNumber::SYSTEM, &caller, request)
+        let found = app.caller(request.headers());
+        let caller = found.as_ref().unwrap_or(&Caller::ANONYMOUS);
+        let standing = app.count_request(TenantNumber::SYSTEM, caller, request)?;
+        request.extensions_mut().insert(Counted(found));
+        Ok(standing)
     }
 }
+
+/// Who asks, as [`count`] has found out.
+#[derive(Debug, Clone)]
+struct Counted(Result<Caller, Problem>);
 
 fn admit(
     app: &App,
@@ -256,6 +263,17 @@ impl App {
             // An open server reads no credentials: what a client sends was meant for another.
             Access::Open => Ok(Caller::OPEN),
             Access::Keys => Credentials::parse(headers)?.authenticate(self),
+        }
+    }
+
+    /// Who asks, as [`count`] has found out, or else by the headers of the request.
+    ///
+    /// # Errors
+    /// 401 `credentials-invalid`.
+    pub fn caller_of(&self, request: &Request) -> Result<Caller, Problem> {
+        match request.extensions().get() {
+            Some(Counted(found)) => found.clone(),
+            None => self.caller(request.headers()),
         }
     }
 }

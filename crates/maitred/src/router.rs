@@ -6,10 +6,11 @@
 use std::time::Duration;
 
 use axum::extract::Request;
+use axum::http::Method;
 use axum::routing::MethodRouter;
 use axum::{Extension, Router};
 use maitred_booking::accounts::http as accounts;
-use maitred_booking::app::{Access, App, authorize, authorize_or_token, count};
+use maitred_booking::app::{Access, App, authorize, authorize_or_token};
 use maitred_booking::appointments::http as appointments;
 use maitred_booking::catalogue::http::{events, providers, runs, zones};
 use maitred_booking::changes;
@@ -36,6 +37,9 @@ use crate::config::Limits;
 use crate::metrics::{Metrics, Requests};
 use crate::openapi::{self, Document};
 use crate::{clock, docs, drop_in, health, imports_http, metrics, transfer_http as transfer, welcome};
+
+/// What the paths of the native API begin with.
+const VERSIONED: &str = "/v1/";
 
 /// The routes over `app` with the default limits, and the document that describes them.
 pub fn router(app: &App) -> (Router, utoipa::openapi::OpenApi) {
@@ -201,10 +205,10 @@ pub fn with_limits(app: &App, limits: &Limits) -> (Router, utoipa::openapi::Open
         .allow(Admin, routes!(metrics::metrics).layer(Extension(counted)))
         .allow(Admin, routes!(clock::confirm))
         // The services that are replaced. Each admits its callers by itself: the tenant is not in the path.
-        .drop_in(drop_in::sesami::routes())
-        .drop_in(drop_in::fapi::routes())
-        .drop_in(drop_in::bookipi::routes())
-        .drop_in(drop_in::integrator::routes())
+        .drop_in(drop_in::sesami::routes(app))
+        .drop_in(drop_in::fapi::routes(app))
+        .drop_in(drop_in::bookipi::routes(app))
+        .drop_in(drop_in::integrator::routes(app))
         // Pages for people.
         .pages(welcome::pages())
         .pages(docs::pages());
@@ -260,7 +264,9 @@ impl Routes {
             for (method, operation) in openapi::operations(item) {
                 openapi::describe(path, operation, permission);
                 openapi::show(method, path, operation);
-                if !openapi::reads_query(operation) && !matches!(method, "GET" | "HEAD") {
+                // Probes and scrapers send parameters of their own to what has no version: that does no harm.
+                let is_probed = method == "GET" && !path.starts_with(VERSIONED);
+                if !openapi::reads_query(operation) && !is_probed {
                     without_query.push(method);
                 }
             }
@@ -268,12 +274,12 @@ impl Routes {
         // On the routes, not around them: who asks for a method that is not there is told so.
         let guard = Guard::new(move |request: &mut Request| {
             let standing = admit(request)?;
-            match request.uri().query() {
-                // A parameter that a write does not know was meant to change what it does.
-                Some(given) if without_query.contains(&request.method().as_str()) => {
+            if let Some(given) = request.uri().query() {
+                let method = if request.method() == Method::HEAD { "GET" } else { request.method().as_str() };
+                // A parameter that is not known was meant to change what is done, or what is answered.
+                if without_query.contains(&method) {
                     query::refuse_any(given)?;
                 }
-                _ => {}
             }
             Ok(standing)
         });
@@ -288,9 +294,6 @@ impl Routes {
                 openapi::describe_drop_in(operation);
                 openapi::show(method, path, operation);
             }
-        }
-        if self.app.rates().is_some() {
-            routes = routes.route_layer(Guard::new(count(self.app.clone())));
         }
         self.router = self.router.merge(routes);
         self

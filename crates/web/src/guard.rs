@@ -18,7 +18,10 @@ use crate::Problem;
 /// The layer: `look` may leave something in the request's extensions for the service, or refuse the request. What it
 /// gives marks the answer.
 #[derive(Debug, Clone, Copy)]
-pub struct Guard<F>(F);
+pub struct Guard<F> {
+    look: F,
+    refuse: fn(Problem) -> Response,
+}
 
 /// What a guard adds to the answer of a request that it has let through.
 pub trait Mark {
@@ -33,14 +36,20 @@ impl Mark for () {
 impl<M: Mark, F: Fn(&mut Request) -> Result<M, Problem>> Guard<F> {
     /// A guard that asks `look` about every request.
     pub fn new(look: F) -> Self {
-        Guard(look)
+        Guard { look, refuse: Problem::into_response }
+    }
+
+    /// The same guard, which says by `refuse` why a request is refused.
+    #[must_use]
+    pub fn refusing(self, refuse: fn(Problem) -> Response) -> Self {
+        Guard { refuse, ..self }
     }
 }
 
 impl<S, F: Clone> Layer<S> for Guard<F> {
     type Service = Guarded<S, F>;
     fn layer(&self, inner: S) -> Guarded<S, F> {
-        Guarded { inner, look: self.0.clone() }
+        Guarded { inner, guard: self.clone() }
     }
 }
 
@@ -48,7 +57,7 @@ impl<S, F: Clone> Layer<S> for Guard<F> {
 #[derive(Debug, Clone)]
 pub struct Guarded<S, F> {
     inner: S,
-    look: F,
+    guard: Guard<F>,
 }
 
 impl<S, M, F> Service<Request> for Guarded<S, F>
@@ -66,9 +75,9 @@ where
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        match (self.look)(&mut request) {
+        match (self.guard.look)(&mut request) {
             Ok(mark) => Either::Left(Marked { answer: self.inner.call(request), mark: Some(mark) }),
-            Err(problem) => Either::Right(ready(Ok(problem.into_response()))),
+            Err(problem) => Either::Right(ready(Ok((self.guard.refuse)(problem)))),
         }
     }
 }

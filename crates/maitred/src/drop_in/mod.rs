@@ -14,3 +14,17 @@ mod keep_alive;
 pub mod sesami;
 mod tenant;
 mod time;
+
+use axum::response::Response;
+use axum::routing::MethodRouter;
+use maitred_booking::app::{App, count};
+use maitred_web::{Guard, Problem};
+
+/// Counts the requests of these routes, where rates are limited. Who sends too many is told so by `refuse`, in the
+/// manner of the service.
+fn counted(app: &App, routes: MethodRouter<App>, refuse: fn(Problem) -> Response) -> MethodRouter<App> {
+    match app.rates() {
+        Some(_) => routes.layer(Guard::new(count(app.clone())).refusing(refuse)),
+        None => routes,
+    }
+}

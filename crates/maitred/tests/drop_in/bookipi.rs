@@ -5,7 +5,7 @@ use std::thread;
 
 use axum::body::Body;
 use axum::http::header::AUTHORIZATION;
-use axum::http::{HeaderMap, HeaderValue, Request};
+use axum::http::{HeaderValue, Request};
 use axum::response::IntoResponse;
 use http_body_util::BodyExt;
 use maitred::drop_in::bookipi::tenant;
@@ -83,11 +83,12 @@ fn a_token_names_its_user_for_a_day() {
 
 /// What is said of an `Authorization` header in a tenant.
 fn user_of(server: &Server, tenant: TenantNumber, header: Option<&str>) -> Result<Uuid, (u16, Value)> {
-    let mut headers = HeaderMap::new();
+    let mut request = Request::new(Body::empty());
     if let Some(header) = header {
-        headers.insert(AUTHORIZATION, HeaderValue::from_str(header).expect("a header"));
+        request.headers_mut().insert(AUTHORIZATION, HeaderValue::from_str(header).expect("a header"));
     }
-    tenant::user(&server.app, tenant, &headers).map(|user| user.user).map_err(|answer| {
+    let asked = tenant::Asked::of(&server.app, &request);
+    tenant::user(&server.app, tenant, &asked).map(|user| user.user).map_err(|answer| {
         let response = answer.into_response();
         let status = response.status().as_u16();
         let body = server.block_on(response.into_body().collect()).expect("a body").to_bytes();

@@ -73,6 +73,55 @@ fn an_order_is_pending_and_then_completed() {
 }
 
 #[test]
+fn a_key_of_two_users_is_two_keys() {
+    let server = Server::open();
+    let mut client = server.client();
+    assert_eq!(update(&mut client, &[], 3), 200);
+    let body = json!({ "productId": PRODUCT }).to_string();
+    let mut buy = |user: &str| {
+        let headers = [JSON, ("Authorization", user), ("Idempotency-Key", "k1")];
+        let answered = client.send("POST /orders", &headers, body.as_bytes());
+        assert_eq!(answered.status, 200, "{answered:?}");
+        (answered.json()["order_id"].clone(), answered.header("idempotent-replayed").is_some())
+    };
+    let [ann, bob] =
+        ["ann@example.com", "bob@example.com"].map(|email| register(&mut server.client(), email));
+    let (of_ann, of_bob) = (buy(&ann), buy(&bob));
+    assert!(of_ann.0 != of_bob.0 && !of_ann.1 && !of_bob.1, "each has an order: {of_ann:?} {of_bob:?}");
+    assert_eq!((buy(&ann), buy(&bob)), ((of_ann.0, true), (of_bob.0, true)), "and is told of it again");
+    assert_eq!(server.client().get("/sales").json()["remaining_stock"], 1);
+}
+
+#[test]
+fn a_connection_is_kept_and_its_client_told_so() {
+    let server = Server::open();
+    let mut client = server.client();
+    assert_eq!(update(&mut client, &[], 1), 200);
+    let user = register(&mut client, "ann@example.com");
+    let json = |body: Value| body.to_string();
+    let lines: [(&str, Vec<(&str, &str)>, String, u16); 9] = [
+        ("GET /health", vec![], String::new(), 200),
+        ("GET /sales", vec![], String::new(), 200),
+        ("GET /Sales/", vec![], String::new(), 200),
+        ("OPTIONS /sales", vec![], String::new(), 204),
+        ("GET /orders", vec![("Authorization", &user)], String::new(), 200),
+        ("GET /orders", vec![], String::new(), 401),
+        ("POST /orders", vec![JSON, ("Authorization", &user)], json(json!({"productId": PRODUCT})), 200),
+        ("POST /users", vec![JSON], json(json!({})), 400),
+        ("DELETE /sales/update", vec![], String::new(), 404),
+    ];
+    for (line, headers, body, status) in lines {
+        // All on one connection: what is promised is kept.
+        let answered = client.send(line, &headers, body.as_bytes());
+        let said = (answered.header("connection"), answered.header("keep-alive"));
+        assert_eq!((answered.status, said), (status, (Some("keep-alive"), Some("timeout=5"))), "{line}");
+        let close = [&headers[..], &[("Connection", "close")]].concat();
+        let last = server.client().send(line, &close, body.as_bytes());
+        assert_eq!(last.header("keep-alive"), None, "{line}: whoever closes is promised nothing");
+    }
+}
+
+#[test]
 fn a_rush_sells_each_piece_once_and_one_to_each_buyer() {
     let server = Server::open();
     let mut client = server.client();

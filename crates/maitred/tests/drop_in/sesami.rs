@@ -168,7 +168,10 @@ fn first_writes_create_a_bounded_number_of_tenants() {
     assert_eq!(server.block_on(creations) as u64, tenants::TENANTS_AUTOMATIC_MAX - 1);
     let answered = client.post(APPOINTMENTS, &body("one too many", "a1"));
     let message = "There are 10000 tenants created by first writes already.";
-    assert_eq!((answered.status, answered.json()), (429, json!({"statusCode": 429, "message": message})));
+    assert_eq!(
+        (answered.status, answered.json()),
+        (429, json!({"statusCode": 429, "code": "TOO_MANY_REQUESTS", "message": message}))
+    );
     assert_eq!(answered.header("retry-after"), Some("60"));
     assert_eq!(client.post(APPOINTMENTS, &body("org 9999", "a1")).status, 200, "those that are there go on");
 }

@@ -8,18 +8,21 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use axum::response::Response;
+use http_body_util::BodyExt;
 use maitred::assemble::Node;
 use maitred::config::Storage;
 use maitred::router;
 use maitred_booking::accounts::PasswordHash;
 use maitred_booking::accounts::{self, RegisterUser};
-use maitred_booking::app::{Access, App};
-use maitred_booking::tenants::{self, CreateApiKey, CreateTenant, DropIn, DropIns, Role};
+use maitred_booking::app::{Access, App, count};
+use maitred_booking::tenants::{self, CreateApiKey, CreateTenant, DropIn, Role};
 use maitred_booking::{Command, Outcome};
 use maitred_core::{Actor, TenantNumber};
 use maitred_web::ClientAddress;
 use maitred_web::auth::ApiKey;
 use maitred_web::rate::Quotas;
+use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tower::ServiceExt;
 use uuid::Uuid;
@@ -60,7 +63,7 @@ impl Server {
                     time_zone: "UTC".to_owned(),
                     currency: "EUR".to_owned(),
                     locale: "en".to_owned(),
-                    drop_ins: DropIns::NONE.with(DropIn::Bookipi).with(DropIn::Sesami),
+                    drop_ins: DropIn::ALL.into_iter().collect(),
                     public: true,
                     automatic: false,
                 }),
@@ -108,6 +111,11 @@ impl Server {
     }
 
     fn send(&self, from: &str, line: &str, authorization: Option<&str>) -> (u16, HeaderMap) {
+        let answer = self.answer(from, line, authorization);
+        (answer.status().as_u16(), answer.headers().clone())
+    }
+
+    fn answer(&self, from: &str, line: &str, authorization: Option<&str>) -> Response {
         let (method, path) = line.split_once(' ').expect("a method and a path");
         let mut request = Request::builder().method(method).uri(path).header(HOST, "localhost");
         request = request.header(CONTENT_TYPE, "application/json");
@@ -118,8 +126,7 @@ impl Server {
         let address: IpAddr = from.parse().expect("an address");
         request.extensions_mut().insert(ClientAddress(Some(address)));
         let answer = self.runtime.block_on(self.routes.clone().oneshot(request));
-        let answer = answer.expect("a router cannot fail");
-        (answer.status().as_u16(), answer.headers().clone())
+        answer.expect("a router cannot fail")
     }
 
     /// How many of 20 requests are not refused for their rate.
@@ -193,6 +200,60 @@ fn a_user_is_counted_in_the_api_and_in_the_drop_in_together() {
     assert_eq!(server.through(FAR, "POST /orders", Some(&bob)), 4, "who buys from the same address");
     assert_eq!(server.through(FAR, "POST /users", None), 3, "who has no account yet is the address's");
     assert_eq!(server.through(FAR, "POST /users/authenticate", None), 0);
+}
+
+#[test]
+fn each_drop_in_says_in_its_manner_that_a_caller_is_to_wait() {
+    let server = Server::start("rates-manner", Access::Keys, true);
+    assert_eq!(server.through(FAR, "GET /sales", None), 3);
+    let sentence = "This client or tenant sends more than its share; slow down.";
+    let sesami = || json!({"statusCode": 429, "code": "TOO_MANY_REQUESTS", "message": sentence});
+    let bookipi = || json!({ "error": sentence });
+    for (line, manner) in [
+        ("GET /sales", bookipi()),
+        ("POST /Users/", bookipi()),
+        ("GET /api/appointments?org=salon", sesami()),
+        ("GET /api/nothing", sesami()),
+        (
+            "GET /api/bookings?start=2025-01-01&end=2025-01-02",
+            json!({"statusCode": 429, "error": "Too Many Requests", "message": sentence}),
+        ),
+        (
+            "GET /v1/events/search",
+            json!({"data": null, "error": {"code": "rate_limited", "message": sentence}}),
+        ),
+    ] {
+        let answer = server.answer(FAR, line, None);
+        let (head, body) = answer.into_parts();
+        let body = server.runtime.block_on(body.collect()).expect("a body").to_bytes();
+        let body: Value = serde_json::from_slice(&body).expect("JSON");
+        assert_eq!((head.status.as_u16(), body), (429, manner), "{line}");
+        let header = |name: &str| head.headers.get(name).map(|value| value.to_str().expect("ASCII"));
+        assert!(header("content-type").is_some_and(|kind| kind.starts_with("application/json")), "{line}");
+        assert!(header("retry-after").is_some_and(|after| after.parse::<u32>().is_ok()), "{line}");
+        assert!(header("ratelimit").is_some() && header("ratelimit-policy").is_some(), "{line}");
+        // Pages elsewhere may read it where they may read the other answers.
+        let open = !line.contains("/api/");
+        assert_eq!(header("access-control-allow-origin"), open.then_some("*"), "{line}");
+    }
+}
+
+#[test]
+fn credentials_are_checked_once() {
+    let server = Server::start("rates-once", Access::Keys, true);
+    let look = count(server.app.clone());
+    let mut request = Request::new(Body::empty());
+    let value = server.key("salon", 1).parse().expect("a header");
+    request.headers_mut().insert(AUTHORIZATION, value);
+    look(&mut request).expect("the first is within the quota");
+    let found = server.app.caller_of(&request).expect("a key that is known");
+    // What a handler is told is what was found then: it does not look again.
+    request.headers_mut().insert(AUTHORIZATION, "Bearer nothing".parse().expect("a header"));
+    assert_eq!(server.app.caller_of(&request), Ok(found));
+    let mut unknown = Request::new(Body::empty());
+    unknown.headers_mut().insert(AUTHORIZATION, "Bearer nothing".parse().expect("a header"));
+    look(&mut unknown).expect("who is not known counts as anybody");
+    assert_eq!(server.app.caller_of(&unknown).map_err(|problem| problem.status().as_u16()), Err(401));
 }
 
 #[test]

@@ -3,9 +3,9 @@
 //!
 //! Invariants:
 //! - The tenant is the header `X-Tenant`, else the server's default tenant ([`tenant`]).
-//! - Whatever is said about these paths has this service's shapes and headers, refusals by the engine included. Only
-//!   what the layers around all routes refuse is problem details: no answer in time, a host that is not loopback, more
-//!   requests than a caller may send.
+//! - Whatever is said about these paths has this service's shapes and headers, refusals by the engine included, and of
+//!   more requests than a caller may send. Only what the layers around all routes refuse is problem details: no answer
+//!   in time, a host that is not loopback.
 //! - A path is the same in capital letters and with a slash at its end ([`respelt`]).
 //! - A path that this service did not know is none of its paths: it is answered as everywhere, by problem details. Its
 //!   `Route not found` is for other methods of its paths alone, since other services answer here too.
@@ -31,41 +31,42 @@ use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any};
 use axum::{Router, handler::Handler};
-use maitred_booking::app::{App, count};
-use maitred_web::{Guard, Problem};
+use maitred_booking::app::App;
+use maitred_web::Problem;
 use tower::ServiceExt;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
 pub use self::answer::Answer;
+use super::counted;
 
 /// The paths that this service answers, methods that it does not know included.
 const PATHS: &[&str] = &["/health", "/users", "/users/authenticate", "/sales", "/sales/update", "/orders"];
 
 /// The routes.
-pub fn routes() -> OpenApiRouter<App> {
+pub fn routes(app: &App) -> OpenApiRouter<App> {
+    let of = |other: MethodRouter<App>, (schemas, paths, routes): UtoipaMethodRouter<App>| {
+        // Within its headers, without which a page elsewhere cannot read that it is to wait.
+        let routes = counted(app, other.merge(routes), |problem| Answer::from(problem).into_response());
+        (schemas, paths, with_its_headers(routes))
+    };
     OpenApiRouter::new()
-        .routes(in_its_manner(any(unknown), routes!(users::register)))
-        .routes(in_its_manner(any(unknown), routes!(users::authenticate)))
-        .routes(in_its_manner(any(unknown), routes!(sales::get)))
-        .routes(in_its_manner(any(unknown), routes!(sales::update)))
-        .routes(in_its_manner(any(orders::unknown), routes!(orders::create, orders::get)))
+        .routes(of(any(unknown), routes!(users::register)))
+        .routes(of(any(unknown), routes!(users::authenticate)))
+        .routes(of(any(unknown), routes!(sales::get)))
+        .routes(of(any(unknown), routes!(sales::update)))
+        .routes(of(any(orders::unknown), routes!(orders::create, orders::get)))
 }
 
-/// Answers other methods as the service did, names none of them in `Allow`, and puts its headers around every answer.
-fn in_its_manner(
-    other: MethodRouter<App>,
-    (schemas, paths, routes): UtoipaMethodRouter<App>,
-) -> UtoipaMethodRouter<App> {
-    let all = other.merge(routes);
-    (schemas, paths, all.layer(middleware::from_fn(headers::around)))
+fn with_its_headers(routes: MethodRouter<App>) -> MethodRouter<App> {
+    routes.layer(middleware::from_fn(headers::around))
 }
 
 /// The server's own route of this path, with this service's manners: what it answers is the same there and here, but for
 /// the headers, the spellings, and other methods, which are no route here.
 pub fn health((schemas, paths, routes): UtoipaMethodRouter<App>) -> UtoipaMethodRouter<App> {
-    let routes = routes.layer(middleware::map_response(Answer::respoken));
-    in_its_manner(any(unknown), (schemas, paths, routes))
+    let routes = any(unknown).merge(routes.layer(middleware::map_response(Answer::respoken)));
+    (schemas, paths, with_its_headers(routes))
 }
 
 /// An unknown method of a known path.
@@ -80,10 +81,7 @@ where
     T: 'static,
 {
     let own = OpenApiRouter::new().routes(health(routes!(crate::health::health)));
-    let (mut routes, _) = routes().merge(own).split_for_parts();
-    if app.rates().is_some() {
-        routes = routes.route_layer(Guard::new(count(app.clone())));
-    }
+    let (routes, _) = routes(app).merge(own).split_for_parts();
     any(by_its_path).with_state(Respelt { routes: routes.with_state(app.clone()), unknown: any(unknown) })
 }
 

@@ -2,7 +2,7 @@
 
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use maitred_booking::Outcome;
 use maitred_booking::accounts::LoggedIn;
@@ -18,7 +18,8 @@ use uuid::Uuid;
 
 use super::answer::Answer;
 use super::body::{self, Fields};
-use super::{sales, tenant};
+use super::sales;
+use super::tenant::{self, Asked};
 
 /// The most orders of one buyer in one sale that are looked through for the newest.
 const ORDERS_MAX: usize = 1_000;
@@ -92,13 +93,13 @@ impl OrderBody {
 }
 
 /// Who asks: whoever has no token is told so before anything else.
-pub(super) fn user(app: &App, headers: &HeaderMap) -> Result<LoggedIn, Answer> {
-    if !headers.contains_key(axum::http::header::AUTHORIZATION) {
-        return tenant::user(app, maitred_core::TenantNumber::SYSTEM, headers);
+pub(super) fn user(app: &App, asked: &Asked) -> Result<LoggedIn, Answer> {
+    if !asked.headers.contains_key(axum::http::header::AUTHORIZATION) {
+        return tenant::user(app, maitred_core::TenantNumber::SYSTEM, asked);
     }
     // Where an open server has no such tenant, no token is valid there.
-    let tenant = tenant::of_read(app, headers)?.unwrap_or_default();
-    tenant::user(app, tenant, headers)
+    let tenant = tenant::of_read(app, &asked.headers)?.unwrap_or_default();
+    tenant::user(app, tenant, asked)
 }
 
 /// Buy one piece of the sale.
@@ -118,10 +119,10 @@ pub(super) fn user(app: &App, headers: &HeaderMap) -> Result<LoggedIn, Answer> {
 )]
 pub(super) async fn create(State(app): State<App>, request: Request) -> Result<Response, Answer> {
     let attempt = Attempt::parse(request.headers(), request.method(), request.uri())?;
-    let headers = request.headers().clone();
+    let asked = Asked::of(&app, &request);
     let bytes = body::read(request).await?;
-    let fields = Fields::parse(headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes), &bytes)?;
-    let user = user(&app, &headers)?;
+    let fields = Fields::parse(asked.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes), &bytes)?;
+    let user = user(&app, &asked)?;
     let product = check(&fields)?;
     let sold_out = || Answer::error(StatusCode::BAD_REQUEST, "Product sold out");
     let sale = sales::current(&app.engine().view(), user.tenant).map(|sale| sale.is);
@@ -185,8 +186,8 @@ fn check(fields: &Fields) -> Result<&str, Answer> {
         (status = 401, description = "No token, or none that is valid", body = serde_json::Value, example = json!({"error": "Invalid token"})),
     )
 )]
-pub(super) async fn get(State(app): State<App>, headers: HeaderMap) -> Result<Response, Answer> {
-    let user = user(&app, &headers)?;
+pub(super) async fn get(State(app): State<App>, request: Request) -> Result<Response, Answer> {
+    let user = user(&app, &Asked::of(&app, &request))?;
     let view = app.engine().view();
     let at = app.engine().now().max(view.timestamp());
     let order = sales::current(&view, user.tenant).and_then(|sale| {
@@ -202,8 +203,8 @@ pub(super) async fn get(State(app): State<App>, headers: HeaderMap) -> Result<Re
 }
 
 /// Another method of this path: whoever has no token is told so first.
-pub(super) async fn unknown(State(app): State<App>, headers: HeaderMap) -> Answer {
-    user(&app, &headers).err().unwrap_or_else(Answer::route_not_found)
+pub(super) async fn unknown(State(app): State<App>, request: Request) -> Answer {
+    user(&app, &Asked::of(&app, &request)).err().unwrap_or_else(Answer::route_not_found)
 }
 
 #[cfg(test)]

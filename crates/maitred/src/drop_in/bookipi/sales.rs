@@ -143,7 +143,7 @@ pub(super) async fn get(State(app): State<App>, headers: HeaderMap) -> Result<Re
 )]
 pub(super) async fn update(State(app): State<App>, request: Request) -> Result<Response, Answer> {
     let attempt = Attempt::parse(request.headers(), request.method(), request.uri())?;
-    let headers = request.headers().clone();
+    let (headers, caller) = (request.headers().clone(), app.caller_of(&request));
     let bytes = body::read(request).await?;
     let fields = Fields::parse(headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes), &bytes)?;
     let (starts_at, ends_at, left) = check(&fields)?;
@@ -152,7 +152,7 @@ pub(super) async fn update(State(app): State<App>, request: Request) -> Result<R
         // Before there is a tenant or a sale for it: what fails changes nothing.
         return Err(Answer::error(StatusCode::BAD_REQUEST, NOT_UPDATED));
     }
-    let caller = app.caller(&headers)?;
+    let caller = caller?;
     let tenant = tenant::of_write(&app, &headers).await?;
     caller.require(Permission::Owner, tenant, PublicRoutes::Closed)?;
     let who = (tenant, caller.actor);

@@ -6,6 +6,7 @@
 //! - Where it does, the tenant must be there and have this drop-in enabled. Users need no key: they are who registers
 //!   and logs in.
 
+use axum::extract::Request;
 use axum::http::header::AUTHORIZATION;
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use maitred_booking::accounts::LoggedIn;
@@ -53,17 +54,39 @@ pub fn of_read(app: &App, headers: &HeaderMap) -> Result<Option<TenantNumber>, A
     enabled.map(|found| Some(found.profile.tenant())).ok_or_else(off)
 }
 
+/// What of a request says who sends it.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Whose token it brings, where that has been found out already.
+    known: Option<LoggedIn>,
+}
+
+impl Asked {
+    /// Where rates are limited, whose token it is had to be known to count the request: a token is verified once.
+    pub fn of(app: &App, request: &Request) -> Self {
+        let caller = app.rates().and_then(|_| app.caller_of(request).ok());
+        let known = caller.as_ref().and_then(LoggedIn::of);
+        Asked { headers: request.headers().clone(), known }
+    }
+}
+
 /// The user of `tenant` whose token came with a request: `Bearer <token>`, or the token alone.
 ///
 /// # Errors
 /// 401 `Access token required` without a token, 401 `Invalid token` with one that is not valid in this tenant.
-pub fn user(app: &App, tenant: TenantNumber, headers: &HeaderMap) -> Result<LoggedIn, Answer> {
-    let Some(given) = headers.get(AUTHORIZATION) else {
+pub fn user(app: &App, tenant: TenantNumber, asked: &Asked) -> Result<LoggedIn, Answer> {
+    let Some(given) = asked.headers.get(AUTHORIZATION) else {
         return Err(Answer::error(StatusCode::UNAUTHORIZED, "Access token required"));
     };
-    let token = given.to_str().ok().map(|text| text.strip_prefix("Bearer ").unwrap_or(text));
-    let user = token.and_then(|token| app.user_of_token(token)).filter(|user| user.tenant == tenant);
-    user.ok_or_else(|| Answer::error(StatusCode::UNAUTHORIZED, "Invalid token"))
+    let given = given.to_str().unwrap_or_default();
+    let user = match given.strip_prefix("Bearer ") {
+        Some(token) => asked.known.or_else(|| app.user_of_token(token)),
+        None => app.user_of_token(given),
+    };
+    let here = user.filter(|user| user.tenant == tenant);
+    here.ok_or_else(|| Answer::error(StatusCode::UNAUTHORIZED, "Invalid token"))
 }
 
 fn name<'a>(app: &'a App, headers: &'a HeaderMap) -> Result<&'a str, Answer> {

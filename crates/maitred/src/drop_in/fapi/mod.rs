@@ -26,7 +26,7 @@ use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, Method, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, any};
+use axum::routing::{MethodRouter, any, get};
 use maitred_booking::Outcome;
 use maitred_booking::app::App;
 use maitred_booking::salons::{self, view};
@@ -41,15 +41,20 @@ pub(crate) use self::answer::Answer;
 use self::body::NewBooking;
 use self::customers::CustomerTexts;
 use self::row::{BookingRow, BookingRows, CustomerRow};
+use super::counted;
 
 /// The routes. Who may use them is decided by [`tenant`].
-pub fn routes() -> OpenApiRouter<App> {
-    let slashed: MethodRouter<App> = any(unknown).get(list).post(create);
+pub fn routes(app: &App) -> OpenApiRouter<App> {
+    // Answers other methods as FAPI did, and names none of them in `Allow`.
+    let all = |routes: MethodRouter<App>| {
+        counted(app, any(unknown).merge(routes), |problem| Answer::from(problem).into_response())
+    };
+    let of = |(schemas, paths, routes): UtoipaMethodRouter<App>| (schemas, paths, all(routes));
     OpenApiRouter::new()
-        .routes(or_unknown(routes!(list, create)))
-        .routes(or_unknown(routes!(first_customer)))
-        .route("/api/bookings/", slashed)
-        .route("/api/customers/", any(unknown).get(first_customer))
+        .routes(of(routes!(list, create)))
+        .routes(of(routes!(first_customer)))
+        .route("/api/bookings/", all(get(list).post(create)))
+        .route("/api/customers/", all(get(first_customer)))
         .layer(Extension(CustomerTexts::default()))
 }
 
@@ -62,11 +67,6 @@ pub(crate) fn running() -> Answer {
         "timestamp": Timestamp::from_millis(now).to_string(),
     });
     Answer::ok(body.to_string().into_bytes())
-}
-
-/// Answers other methods as FAPI did, and names none of them in `Allow`.
-fn or_unknown((schemas, paths, routes): UtoipaMethodRouter<App>) -> UtoipaMethodRouter<App> {
-    (schemas, paths, any(unknown).merge(routes))
 }
 
 /// The bookings from one instant to another, both included, with their customers.
@@ -91,7 +91,7 @@ async fn list(
     Extension(customers): Extension<CustomerTexts>,
     request: Request,
 ) -> Result<Response, Answer> {
-    let tenant = tenant::of_read(&app, request.headers())?;
+    let tenant = tenant::of_read(&app, &request)?;
     let range = query::read(request.uri().query().unwrap_or_default())?;
     Ok(list::answer(app, &customers, tenant, range))
 }
@@ -115,7 +115,7 @@ async fn list(
     )
 )]
 async fn create(State(app): State<App>, request: Request) -> Result<Response, Answer> {
-    let caller = tenant::caller(&app, request.headers())?;
+    let caller = tenant::caller(&app, &request)?;
     let attempt = Attempt::parse(request.headers(), request.method(), request.uri())?;
     let headers = request.headers().clone();
     let body = json::read(request, BODY_BYTES_MAX).await?;
@@ -151,7 +151,7 @@ async fn create(State(app): State<App>, request: Request) -> Result<Response, An
 )]
 async fn first_customer(State(app): State<App>, request: Request) -> Result<Response, Answer> {
     let none = || Answer::not_found("There are no customers");
-    let tenant = tenant::of_read(&app, request.headers())?.ok_or_else(none)?;
+    let tenant = tenant::of_read(&app, &request)?.ok_or_else(none)?;
     let found = view::first_customer(&app.engine().view(), tenant.number).ok_or_else(none)?;
     Ok(Answer::ok(row::customer(&found, tenant.id)).into_response())
 }

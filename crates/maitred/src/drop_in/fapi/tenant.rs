@@ -6,6 +6,7 @@
 //! - Where it does, the tenant must be there and have this drop-in enabled, and the key must carry the permission
 //!   `staff` in it: bookings come with their customers. A stranger is not told which tenants there are.
 
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use maitred_booking::app::{Access, App};
 use maitred_booking::tenants::{self, DropIn, Tenant};
@@ -39,11 +40,11 @@ impl From<Tenant> for Found {
 ///
 /// # Errors
 /// 401 where the server demands a key and a sound one is missing.
-pub(super) fn caller(app: &App, headers: &HeaderMap) -> Result<Caller, Answer> {
+pub(super) fn caller(app: &App, request: &Request) -> Result<Caller, Answer> {
     if app.access() == Access::Open {
         return Ok(Caller::OPEN);
     }
-    let caller = app.caller(headers)?;
+    let caller = app.caller_of(request)?;
     match caller.role {
         Role::Anonymous => Err(Problem::unauthenticated().into()),
         _ => Ok(caller),
@@ -76,9 +77,9 @@ pub(super) async fn of_write(app: &App, headers: &HeaderMap, caller: &Caller) ->
 ///
 /// # Errors
 /// 401 without a key where one is demanded, 400 for a text that is no alias, 403 where the caller may not.
-pub(super) fn of_read(app: &App, headers: &HeaderMap) -> Result<Option<Found>, Answer> {
-    let caller = caller(app, headers)?;
-    find(app, name(app, headers)?, &caller)
+pub(super) fn of_read(app: &App, request: &Request) -> Result<Option<Found>, Answer> {
+    let caller = caller(app, request)?;
+    find(app, name(app, request.headers())?, &caller)
 }
 
 fn find(app: &App, name: &str, caller: &Caller) -> Result<Option<Found>, Answer> {

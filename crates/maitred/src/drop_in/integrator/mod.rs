@@ -19,7 +19,7 @@ use axum::extract::{Request, State};
 use axum::http::Method;
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, any};
+use axum::routing::{MethodRouter, any, get};
 use maitred_booking::app::App;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -28,21 +28,21 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use self::answer::Answer;
+use super::counted;
 
 /// The routes. Who may use them is decided by [`tenant`].
-pub fn routes() -> OpenApiRouter<App> {
-    let slashed =
-        |known: MethodRouter<App>| any(other).merge(known).layer(middleware::from_fn(answer::around));
+pub fn routes(app: &App) -> OpenApiRouter<App> {
+    // Answers other methods as the service did, and puts its headers around every answer, a refusal to count it too.
+    let all = |routes: MethodRouter<App>| {
+        let routes = counted(app, any(other).merge(routes), |problem| Answer::from(problem).into_response());
+        routes.layer(middleware::from_fn(answer::around))
+    };
+    let of = |(schemas, paths, routes): UtoipaMethodRouter<App>| (schemas, paths, all(routes));
     OpenApiRouter::new()
-        .routes(in_its_manner(routes!(search)))
-        .routes(in_its_manner(routes!(health)))
-        .route("/v1/events/search/", slashed(axum::routing::get(search)))
-        .route("/v1/health/", slashed(axum::routing::get(health)))
-}
-
-/// Answers other methods as the service did, and puts its headers around every answer.
-fn in_its_manner((schemas, paths, routes): UtoipaMethodRouter<App>) -> UtoipaMethodRouter<App> {
-    (schemas, paths, any(other).merge(routes).layer(middleware::from_fn(answer::around)))
+        .routes(of(routes!(search)))
+        .routes(of(routes!(health)))
+        .route("/v1/events/search/", all(get(search)))
+        .route("/v1/health/", all(get(health)))
 }
 
 /// An event of the list.
@@ -81,7 +81,7 @@ struct Row {
     )
 )]
 async fn search(State(app): State<App>, request: Request) -> Result<Response, Answer> {
-    let tenant = tenant::of_read(&app, request.headers())?;
+    let tenant = tenant::of_read(&app, &request)?;
     let range = query::read(request.uri().query().unwrap_or_default())?;
     Ok(list::answer(app, tenant, range))
 }

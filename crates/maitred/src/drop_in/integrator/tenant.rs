@@ -6,6 +6,7 @@
 //! - Where keys are demanded, the tenant must be there and have this drop-in enabled. Whether anybody may ask, or
 //!   whoever has a key of the tenant, is what the tenant says of its public routes.
 
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use maitred_booking::app::{Access, App};
 use maitred_booking::tenants::{self, DropIn};
@@ -22,12 +23,13 @@ const X_TENANT: HeaderName = HeaderName::from_static("x-tenant");
 ///
 /// # Errors
 /// 400 for a text that is no alias; 401 and 403 where the caller may not.
-pub(super) fn of_read(app: &App, headers: &HeaderMap) -> Result<Option<TenantNumber>, Answer> {
+pub(super) fn of_read(app: &App, request: &Request) -> Result<Option<TenantNumber>, Answer> {
+    let headers = request.headers();
     let found = tenants::tenant_by_alias_or_slug(&app.engine().view(), name(app, headers)?);
     if app.access() == Access::Open {
         return Ok(found.map(|found| found.profile.tenant()));
     }
-    let caller = app.caller(headers)?;
+    let caller = app.caller_of(request)?;
     let profile = found.map(|found| found.profile);
     let tenant = profile.as_ref().map_or(TenantNumber(u32::MAX), tenants::Profile::tenant);
     let public = profile.as_ref().is_some_and(|profile| profile.public);

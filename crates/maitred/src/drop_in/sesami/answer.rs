@@ -132,7 +132,12 @@ impl From<Problem> for Answer {
             code if code == problem::INTERNAL_ERROR.code => "Internal server error",
             _ => problem.detail(),
         };
-        let answer = Self::of_value(status, &json!({ "statusCode": status.as_u16(), "message": message }));
+        let mut body = json!({ "statusCode": status.as_u16(), "message": message });
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            // Sesami had no such refusal; what its own have is a code by which programs tell them apart.
+            body["code"] = json!("TOO_MANY_REQUESTS");
+        }
+        let answer = Self::of_value(status, &body);
         let headers = problem.into_response().into_parts().0.headers;
         let kept = headers.iter().filter(|(name, _)| *name != CONTENT_TYPE);
         kept.fold(answer, |answer, (name, value)| answer.with_header(name.clone(), value.clone()))

@@ -26,7 +26,7 @@ use axum::extract::{Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, Method, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::{MethodRouter, any, get};
 use maitred_booking::Outcome;
 use maitred_booking::app::App;
 use maitred_booking::appointments::{self, Effect, RESOURCE_DEFAULT};
@@ -41,18 +41,22 @@ use self::answer::{Answer, IGNORED_STALE, JSON_UTF8, OK, Row, TIME_RANGE_UNAVAIL
 use self::body::Upsert;
 pub use self::manner::MannerLayer;
 use self::query::Selection;
+use super::counted;
 
 /// The description of these routes as Sesami's clients know it. `GET /openapi.json` describes them too.
 pub const DOCUMENT: &str = include_str!("openapi.json");
 
 /// The routes. Who may use them is decided by [`org`], since the tenant stands in the body or in the query.
-pub fn routes() -> OpenApiRouter<App> {
+pub fn routes(app: &App) -> OpenApiRouter<App> {
+    let all = |routes: MethodRouter<App>| {
+        // `any` first: it is what answers other methods, and it names none of them in `Allow`.
+        counted(app, any(unknown).merge(routes), |problem| Answer::from(problem).into_response())
+    };
     let (schemas, paths, appointments) = routes!(upsert, list);
     OpenApiRouter::new()
-        // `any` first: it is what answers other methods, and it names none of them in `Allow`.
-        .routes((schemas, paths, any(unknown).merge(appointments)))
-        .route("/api/docs-json", any(unknown).merge(get(document)))
-        .route("/api/{*path}", any(unknown))
+        .routes((schemas, paths, all(appointments)))
+        .route("/api/docs-json", all(get(document)))
+        .route("/api/{*path}", all(MethodRouter::new()))
 }
 
 /// Create an appointment, or change it if `updatedAt` is newer than what is known.
@@ -72,7 +76,7 @@ pub fn routes() -> OpenApiRouter<App> {
     )
 )]
 async fn upsert(State(app): State<App>, request: Request) -> Result<Response, Answer> {
-    let caller = org::caller(&app, request.headers())?;
+    let caller = org::caller(&app, &request)?;
     let attempt = Attempt::parse(request.headers(), request.method(), request.uri())?;
     let content_type = request.headers().get(CONTENT_TYPE).cloned();
     let body = json::read(request, BODY_BYTES_MAX).await?;
@@ -137,7 +141,7 @@ fn refused(rejection: Rejection) -> Answer {
     )
 )]
 async fn list(State(app): State<App>, request: Request) -> Result<Response, Answer> {
-    let caller = org::caller(&app, request.headers())?;
+    let caller = org::caller(&app, &request)?;
     let Selection { org, at } = query::read(request.uri().query().unwrap_or_default())?;
     let tenant = org::of_read(&app, &caller, &org)?;
     Ok(list::answer(app, tenant, &org, at))

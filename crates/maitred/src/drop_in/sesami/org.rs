@@ -8,7 +8,7 @@
 //! - Where it does, the tenant must be there and have this drop-in enabled, and the key must carry the permission
 //!   `integration` in it. A stranger is not told which organisations there are.
 
-use axum::http::HeaderMap;
+use axum::extract::Request;
 use maitred_booking::app::{Access, App};
 use maitred_booking::tenants::{self, DropIn, Tenant};
 use maitred_core::{Class, Rejection, TenantNumber};
@@ -25,11 +25,11 @@ pub(super) const ORG_DEFAULT: &str = "default";
 ///
 /// # Errors
 /// 401 where the server demands a key and a sound one is missing.
-pub(super) fn caller(app: &App, headers: &HeaderMap) -> Result<Caller, Answer> {
+pub(super) fn caller(app: &App, request: &Request) -> Result<Caller, Answer> {
     if app.access() == Access::Open {
         return Ok(Caller::OPEN);
     }
-    let caller = app.caller(headers)?;
+    let caller = app.caller_of(request)?;
     match caller.role {
         Role::Anonymous => Err(Answer::unauthorized()),
         _ => Ok(caller),
