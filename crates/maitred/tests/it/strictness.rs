@@ -1,5 +1,6 @@
 //! What a request says and nobody reads is refused: parameters, encodings, and names that do not come through.
 
+use maitred::demo;
 use maitred_booking::tenants::Role;
 use serde_json::{Value, json};
 
@@ -45,6 +46,38 @@ fn a_parameter_that_a_write_does_not_know_is_refused() {
     let stranger = Server::with_keys();
     let put = stranger.anonymous("PUT", "/v1/tenants/salon/appointments/a?foo=1").json(&appointment()).send();
     assert_eq!(put.refusal().0, 401, "before anything else is looked at");
+}
+
+#[test]
+fn a_parameter_that_a_read_does_not_know_is_refused() {
+    let server = Server::open();
+    server.runtime().block_on(demo::seed(&server.app)).expect("the demo data");
+    let input = json!({"email": "a@example.com", "password": "correct horse"});
+    let user = server.post(format!("/v1/tenants/{}/users", demo::TENANT)).json(&input).send().ok(201);
+    let token = user["token"].as_str().expect("a token");
+    let document: Value = serde_json::from_str(server.get("/openapi.json").send().text()).expect("JSON");
+    let mut asked = 0;
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        let Some(read) = item.get("get") else { continue };
+        // The others are known to the clients of the replaced services, and to what probes and scrapes servers.
+        if !path.starts_with("/v1/") || read["tags"][0] == "event integrator" {
+            continue;
+        }
+        let path =
+            path.replace("{tenant}", demo::TENANT).replace("{id}", "01890000-0000-7000-8000-000000000000");
+        let path = path.replace("{external_id}", "a").replace("{provider}", "p").replace("{name}", "sagas");
+        for method in ["GET", "HEAD"] {
+            let answer = server.anonymous(method, format!("{path}?zzz=1")).key(token).send();
+            assert_eq!(answer.status, 400, "{method} {path}");
+            if method == "GET" {
+                assert_eq!(answer.refusal().1, "query-invalid", "{path}");
+                assert_eq!(answer.problem()["errors"][0]["parameter"], "zzz", "{path}");
+            }
+        }
+        asked += 1;
+    }
+    assert!(asked > 60, "the document has the whole API: {asked}");
+    server.get("/health/live?zzz=1").send().ok(200);
 }
 
 #[test]
