@@ -1,4 +1,4 @@
-//! What goes on beside a rush: a storm of logins, and a thousand people who only watch.
+//! What goes on beside a rush: a storm of logins, and thousands of people who only watch.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -21,7 +21,9 @@ const SALE: &str = "550e8400-e29b-41d4-a716-446655440001";
 const PIECES: usize = 100;
 /// As many clients log in at most.
 const CLIENTS_MAX: usize = 400;
-const LISTENERS: usize = 1000;
+const LISTENERS: usize = 3_000;
+/// What a listener may cost the server, its connection included, in KiB.
+const LISTENER_KIB_MAX: u64 = 64;
 /// A server that is silent for longer has failed the test.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -90,6 +92,13 @@ fn hashing_threads(pid: u32) -> usize {
     tasks.flatten().map(name).filter(|name| name.starts_with("maitred-hash")).count()
 }
 
+/// How much memory a process has, in KiB.
+fn resident_kib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is there");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has memory");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
 /// Somebody who watches the sale.
 struct Listener(BufReader<TcpStream>);
 
@@ -117,18 +126,22 @@ impl Listener {
 }
 
 #[test]
-fn a_thousand_listeners_of_one_sale_all_see_its_last_state() {
+fn three_thousand_listeners_of_one_sale_all_see_its_last_state() {
     // This process and the server have a connection for each: the server sees to its own limit.
     let needed = LISTENERS as u64 + 256;
     let allowed = maitred::open_files::allow(needed).expect("a limit can be read");
     assert!(allowed >= needed, "{needed} open files are needed and {allowed} are allowed (ulimit -Hn)");
     let folder = Folder::new();
     let server = Server::start(&folder.path("data"), &["--demo"]);
+    let before = resident_kib(server.pid());
     let mut listeners: Vec<_> = (0..LISTENERS).map(|_| Listener::new(&server)).collect();
     for listener in &mut listeners {
         let first = listener.next();
         assert_eq!((&first["state"], &first["left"]), (&json!("active"), &json!(PIECES)), "{first}");
     }
+    let each = resident_kib(server.pid()).saturating_sub(before) / LISTENERS as u64;
+    println!("{LISTENERS} listeners cost {each} KiB each");
+    assert!(each <= LISTENER_KIB_MAX, "a listener costs {each} KiB");
     let began = Instant::now();
     for buyer in 0..PIECES {
         let (status, answer) = buy(&server, buyer);
