@@ -2,10 +2,12 @@
 //!
 //! Invariants:
 //! - A body is read once into one buffer, up to a named bound, and parsed in one pass from it. Only a body that
-//!   is refused is parsed a second time, to name the place.
+//!   is refused is parsed again, to name the places ([`faults`]).
 //! - An object is read from an object, at every depth, and never from an array.
 //! - Types of requests are written with `#[serde(deny_unknown_fields)]`, so that a typo is never silently lost.
 //! - The bytes as they came are kept beside the value, for the fingerprint of an idempotent request.
+
+mod faults;
 
 use std::borrow::Cow;
 
@@ -142,7 +144,7 @@ fn is_json(content_type: &[u8]) -> bool {
 /// Parses a JSON text.
 ///
 /// # Errors
-/// 400 `json-malformed` with line and column, 400 `body-invalid` with a JSON Pointer to the field.
+/// 400 `json-malformed` with line and column, 400 `body-invalid` with a JSON Pointer to each field at fault.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let parsed = T::deserialize(Objects(&mut reader)).and_then(|value| reader.end().map(|()| value));
@@ -168,7 +170,12 @@ fn refusal<T: DeserializeOwned>(bytes: &[u8], error: &serde_json::Error) -> Prob
         Ok(_) => (String::new(), message(error)),
     };
     let place = if pointer.is_empty() { "The body" } else { &pointer };
-    Problem::new(BODY_INVALID, format!("{place}: {detail}.")).with_error(Place::Pointer(pointer), detail)
+    let others = faults::behind::<T>(bytes, &pointer);
+    let problem = Problem::new(BODY_INVALID, format!("{place}: {detail}."));
+    let problem = problem.with_error(Place::Pointer(pointer), detail);
+    others
+        .into_iter()
+        .fold(problem, |problem, fault| problem.with_error(Place::Pointer(fault.pointer), fault.detail))
 }
 
 /// The error without the position, which serde_json puts behind it.
