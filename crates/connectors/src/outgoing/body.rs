@@ -8,7 +8,8 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as _, Bytes, Incoming};
 use tokio::time::Instant;
 
-use super::client::{Connection, broken, within};
+use super::client::{broken, within};
+use super::kept::Lent;
 use super::{Bounds, Failure};
 
 /// A piece that is written to a file has at least so many bytes, but for the last one.
@@ -18,7 +19,8 @@ const SPOOL_BYTES: usize = 1024 * 1024;
 #[derive(Debug)]
 pub struct Body {
     incoming: Incoming,
-    _connection: Connection,
+    /// Where it comes from; given back behind its end.
+    lent: Option<Lent>,
     silence: Duration,
     ends: Instant,
     bytes_max: u64,
@@ -35,9 +37,9 @@ pub struct Spooled {
 }
 
 impl Body {
-    pub(super) fn new(incoming: Incoming, connection: Connection, bounds: Bounds, ends: Instant) -> Self {
+    pub(super) fn new(incoming: Incoming, lent: Lent, bounds: Bounds, ends: Instant) -> Self {
         let Bounds { silence, body_bytes_max: bytes_max, .. } = bounds;
-        Body { incoming, _connection: connection, silence, ends, bytes_max, bytes: 0 }
+        Body { incoming, lent: Some(lent), silence, ends, bytes_max, bytes: 0 }
     }
 
     /// The next piece; none behind the last one.
@@ -54,7 +56,10 @@ impl Body {
             let frame = within(by, "waiting for more of the answer", async {
                 self.incoming.frame().await.transpose().map_err(|error| broken(&error))
             });
-            let Some(frame) = frame.await? else { return Ok(None) };
+            let Some(frame) = frame.await? else {
+                self.lent.take().map(Lent::give_back);
+                return Ok(None);
+            };
             // Trailers are of no use here.
             let Ok(piece) = frame.into_data() else { continue };
             self.bytes += piece.len() as u64;
@@ -103,6 +108,15 @@ impl Body {
             if piece.is_none() {
                 return Ok(Spooled { file, bytes: self.bytes });
             }
+        }
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        // A 304 has no body that anybody would read.
+        if self.incoming.is_end_stream() {
+            self.lent.take().map(Lent::give_back);
         }
     }
 }

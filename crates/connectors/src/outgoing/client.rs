@@ -13,11 +13,11 @@ use hyper::{HeaderMap, Method, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::body::Body;
 use super::conditional::retry_after;
+use super::kept::{Connection, Kept, Lent, Server};
 use super::resolve::{Resolve, SystemResolver};
 use super::target::{AllowedHost, Rules, Target};
 use super::tls::Tls;
@@ -47,6 +47,7 @@ struct Inner {
     rules: Rules,
     tls: Tls,
     resolver: Box<dyn Resolve>,
+    kept: Kept,
 }
 
 impl fmt::Debug for Inner {
@@ -62,13 +63,13 @@ pub struct Request<'a> {
     pub method: Method,
     /// Where to.
     pub target: &'a Target,
-    /// Headers; `Host`, `Content-Length`, `Connection` and `User-Agent` are put in.
+    /// Headers; `Host`, `Content-Length` and `User-Agent` are put in.
     pub headers: HeaderMap,
     /// The body; empty for none.
     pub body: Bytes,
 }
 
-/// The head of an answer, and a body that is still to be read. Dropping it ends the connection.
+/// The head of an answer, and a body that is still to be read. Dropping it before its end ends the connection.
 #[derive(Debug)]
 pub struct Response {
     /// The status; 3xx too.
@@ -83,16 +84,6 @@ impl Response {
     /// What `Retry-After` asks for: how long from now, at most [`super::RETRY_AFTER_MAX`].
     pub fn retry_after(&self) -> Option<Duration> {
         retry_after(&self.headers, std::time::SystemTime::now())
-    }
-}
-
-/// Ends a connection's task with its answer.
-#[derive(Debug)]
-pub(super) struct Connection(AbortHandle);
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 
@@ -111,7 +102,8 @@ impl Client {
     /// As [`Client::new`].
     pub fn with_resolver(settings: Settings, resolver: Box<dyn Resolve>) -> Result<Self, String> {
         let tls = Tls::new(&settings.roots)?;
-        Ok(Client(Arc::new(Inner { rules: Rules::new(settings.allowed), tls, resolver })))
+        let rules = Rules::new(settings.allowed);
+        Ok(Client(Arc::new(Inner { rules, tls, resolver, kept: Kept::default() })))
     }
 
     /// What a target may be.
@@ -119,22 +111,46 @@ impl Client {
         &self.0.rules
     }
 
-    /// Sends a request, and reads the head of the answer.
+    /// Sends a request, and reads the head of the answer: over a connection that was kept, or a new one. Where a kept one
+    /// turns out to be closed, or closes before there is an answer, the request is sent once more.
     ///
     /// # Errors
     /// Why there is none. Whether the other side has acted upon the request is unknown then.
     pub async fn send(&self, request: Request<'_>, bounds: Bounds) -> Result<Response, Failure> {
         let ends = Instant::now() + bounds.total;
         let target = request.target;
+        let server = Server::of(target);
+        let request = written(request)?;
+        let answer_by = || ends.min(Instant::now() + bounds.answer);
+        if let Some(mut connection) = self.0.kept.take(&server, Instant::now()) {
+            self.rules().judge(target, connection.peer)?;
+            match exchange(&mut connection, request.clone(), answer_by()).await? {
+                Ok(answer) => return self.response(answer, (server, connection), bounds, ends),
+                Err(error) if error.is_parse() => return Err(broken(&error)),
+                // The other side did not want it any longer; that is no failure.
+                Err(_) => {}
+            }
+        }
         let by = ends.min(Instant::now() + bounds.connect);
-        let stream = within(by, "connecting", self.connect(target)).await?;
-        let answer_by = ends.min(Instant::now() + bounds.answer);
-        let (answer, connection) = if target.is_https() {
+        let (stream, peer) = within(by, "connecting", self.connect(target)).await?;
+        let mut connection = if target.is_https() {
             let stream = within(by, "agreeing on TLS", self.0.tls.connect(target, stream)).await?;
-            exchange(stream, request, answer_by).await?
+            begun(stream, peer).await?
         } else {
-            exchange(stream, request, answer_by).await?
+            begun(stream, peer).await?
         };
+        let answer = exchange(&mut connection, request, answer_by()).await?;
+        let answer = answer.map_err(|error| broken(&error))?;
+        self.response(answer, (server, connection), bounds, ends)
+    }
+
+    fn response(
+        &self,
+        answer: hyper::Response<Incoming>,
+        (server, connection): (Server, Connection),
+        bounds: Bounds,
+        ends: Instant,
+    ) -> Result<Response, Failure> {
         let (head, body) = answer.into_parts();
         // hyper looks at the size of a head only where it has not come whole.
         if head.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>()
@@ -142,12 +158,13 @@ impl Client {
         {
             return Err(too_large_head());
         }
-        let body = Body::new(body, connection, bounds, ends);
+        let lent = Lent { kept: self.0.kept.clone(), server, connection };
+        let body = Body::new(body, lent, bounds, ends);
         Ok(Response { status: head.status, headers: head.headers, body })
     }
 
     /// A connection to an address of the target that the rules let through.
-    async fn connect(&self, target: &Target) -> Result<TcpStream, Failure> {
+    async fn connect(&self, target: &Target) -> Result<(TcpStream, IpAddr), Failure> {
         let addresses = self.addresses(target).await?;
         let mut why = String::new();
         for address in addresses.iter().take(ADDRESSES_MAX) {
@@ -157,7 +174,7 @@ impl Client {
                     self.rules().judge(target, peer.ip())?;
                     // A request is written at once: there is nothing to gather.
                     let _ = stream.set_nodelay(true);
-                    return Ok(stream);
+                    return Ok((stream, peer.ip()));
                 }
                 Err(error) => why = error.to_string(),
             }
@@ -185,26 +202,33 @@ impl Client {
     }
 }
 
-/// One request and the head of its answer, on a connection of its own.
-async fn exchange<S>(
-    stream: S,
-    request: Request<'_>,
-    by: Instant,
-) -> Result<(hyper::Response<Incoming>, Connection), Failure>
+/// HTTP on a stream to an address.
+async fn begun<S>(stream: S, peer: IpAddr) -> Result<Connection, Failure>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let mut builder = http1::Builder::new();
     builder.max_buf_size(HEAD_BYTES_MAX).max_headers(HEADERS_MAX);
     let handshake = builder.handshake(TokioIo::new(stream));
-    let (mut sender, connection) = handshake.await.map_err(|error| broken(&error))?;
+    let (sender, connection) = handshake.await.map_err(|error| broken(&error))?;
     // What goes wrong with the connection is said to who waits for the answer or reads its body.
-    let connection = Connection(tokio::spawn(async move { drop(connection.await) }).abort_handle());
-    let request = written(request)?;
-    let answer = within(by, "waiting for an answer", async {
-        sender.send_request(request).await.map_err(|error| broken(&error))
-    });
-    Ok((answer.await?, connection))
+    let task = tokio::spawn(async move { drop(connection.await) }).abort_handle();
+    Ok(Connection::new(sender, peer, task))
+}
+
+/// One request and the head of its answer, or what is wrong with the connection.
+async fn exchange(
+    connection: &mut Connection,
+    request: hyper::Request<Full<Bytes>>,
+    by: Instant,
+) -> Result<hyper::Result<hyper::Response<Incoming>>, Failure> {
+    within(by, "waiting for an answer", async {
+        if let Err(error) = connection.sender.ready().await {
+            return Ok(Err(error));
+        }
+        Ok(connection.sender.send_request(request).await)
+    })
+    .await
 }
 
 fn written(request: Request<'_>) -> Result<hyper::Request<Full<Bytes>>, Failure> {
@@ -219,7 +243,6 @@ fn written(request: Request<'_>) -> Result<hyper::Request<Full<Bytes>>, Failure>
     *written.headers_mut() = headers;
     let headers = written.headers_mut();
     headers.insert(header::HOST, host.map_err(|error| unwritable(error.into()))?);
-    headers.insert(header::CONNECTION, header::HeaderValue::from_static("close"));
     let agent = concat!("maitred/", env!("CARGO_PKG_VERSION"));
     headers.insert(header::USER_AGENT, header::HeaderValue::from_static(agent));
     Ok(written)

@@ -2,17 +2,20 @@
 //!
 //! ```text
 //!   text ──▶ Target::parse ──▶ Client::send ──▶ resolve ──▶ judge every address ──▶ connect ──▶ TLS ──▶ HTTP/1.1
-//!            form, host        (bounds)         once        one refused: none        to one of these, no other
+//!            form, host        (bounds)  │      once        one refused: none        to one of these, no other  ▲
+//!                                        └──▶ a connection that was kept ──▶ judge its address ──────────────────┘
 //! ```
 //!
 //! Invariants:
 //! - Nothing is sent to an address that [`Rules`] refuse: the URL's host is looked at, then every address it
-//!   resolves to, then the peer of the connection. There is one resolving a request, and the connection goes to an
-//!   address of that answer, so a name that changes its meaning in between (DNS rebinding) gains nothing.
+//!   resolves to, then the peer of the connection. There is one resolving a connection, which goes to an address of that
+//!   answer, so a name that changes its meaning in between (DNS rebinding) gains nothing; and a connection that was kept
+//!   is judged by its peer before each request.
 //! - A redirect is an answer like any other, and is not followed. No proxy of the environment is used.
 //! - What is waited for and what is read has a bound in [`Bounds`]; a head has [`HEAD_BYTES_MAX`] and
 //!   [`HEADERS_MAX`]. Nothing is decompressed: no encoding is accepted.
-//! - A connection serves one request.
+//! - A connection serves one request after another, and of one host, port and scheme alone. What was sent over a kept one
+//!   that closes without an answer is sent once more: whatever is sent here may arrive twice.
 //!
 //! A webhook is a [`Client::send`] and a look at [`Response::status`]. A feed is asked for with what was kept of the
 //! last answer, and goes to a file piece by piece, so that memory does not grow with it:
@@ -42,6 +45,7 @@ mod address;
 mod body;
 mod client;
 mod conditional;
+mod kept;
 mod resolve;
 mod target;
 mod tls;
@@ -54,6 +58,7 @@ pub use body::{Body, Spooled};
 pub use client::{Client, HEAD_BYTES_MAX, HEADERS_MAX, Request, Response, Settings};
 pub use conditional::{Fetched, RETRY_AFTER_MAX, Validators};
 pub use hyper::{HeaderMap, Method, StatusCode, header};
+pub use kept::{AGE_MAX, IDLE_MAX, KEPT_MAX, KEPT_PER_SERVER_MAX};
 pub use resolve::{Addresses, RESOLVING_MAX, Resolve, SystemResolver};
 pub use target::{ALLOWED_MAX, AllowedHost, Refused, Rules, Target, URL_BYTES_MAX};
 

@@ -17,7 +17,7 @@ use super::address::AddressClass;
 /// The longest URL, in bytes.
 pub const URL_BYTES_MAX: usize = 2_048;
 /// The most hosts that can be allowed.
-pub const ALLOWED_MAX: usize = 256;
+pub const ALLOWED_MAX: usize = 1_024;
 
 /// Why the guard lets a request go nowhere. The text is a sentence for whoever gave the URL.
 #[derive(Debug, Clone, PartialEq, Eq)]

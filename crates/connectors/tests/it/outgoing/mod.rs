@@ -3,5 +3,6 @@
 
 mod answers;
 mod guard;
+mod kept;
 mod server;
 mod tls;

@@ -25,6 +25,10 @@ pub(super) const SHORT: Bounds = Bounds {
 pub(super) enum Then {
     Closes,
     Hangs,
+    /// Waits for the next request on the same connection, and answers it.
+    Keeps,
+    /// Waits for the next request, and closes the connection without an answer.
+    Leaves,
 }
 
 /// A server on a loopback address.
@@ -66,18 +70,29 @@ impl Server {
 }
 
 async fn serve(mut stream: TcpStream, answer: Vec<u8>, then: Then, heads: Arc<Mutex<Vec<String>>>) {
+    while let Some(asked) = head(&mut stream).await {
+        heads.lock().expect("no panic").push(asked);
+        let _ = stream.write_all(&answer).await;
+        match then {
+            // Everything is sent before the connection ends.
+            Then::Closes => return drop(stream.shutdown().await),
+            Then::Hangs => std::future::pending().await,
+            Then::Keeps => {}
+            Then::Leaves => {
+                let left = head(&mut stream).await;
+                heads.lock().expect("no panic").extend(left);
+                return;
+            }
+        }
+    }
+}
+
+async fn head(stream: &mut TcpStream) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
-        let Ok(byte) = stream.read_u8().await else { return };
-        head.push(byte);
+        head.push(stream.read_u8().await.ok()?);
     }
-    heads.lock().expect("no panic").push(String::from_utf8(head).expect("ASCII"));
-    let _ = stream.write_all(&answer).await;
-    match then {
-        // Everything is sent before the connection ends.
-        Then::Closes => drop(stream.shutdown().await),
-        Then::Hangs => std::future::pending().await,
-    }
+    Some(String::from_utf8(head).expect("ASCII"))
 }
 
 /// Answers the names it was given, each time with the next of the answers, and with the last one for ever.
