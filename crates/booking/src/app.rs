@@ -14,6 +14,7 @@ use maitred_web::{AsOf, AtLeast, Preconditions, Problem, problem};
 
 use crate::accounts::Accounts;
 use crate::admission::Directory;
+use crate::catalogue::status::SyncStatus;
 use crate::feed::Feeds;
 use crate::flash_sales::live::Streams;
 use crate::flash_sales::statistics::Statistics;
@@ -51,6 +52,7 @@ struct Inner {
     rates: OnceLock<Limiter>,
     job_files: JobFiles,
     webhooks: Webhooks,
+    syncing: SyncStatus,
 }
 
 /// Whether callers must say who they are.
@@ -90,6 +92,7 @@ impl App {
             rates: OnceLock::new(),
             job_files: JobFiles::default(),
             webhooks: Webhooks::default(),
+            syncing: SyncStatus::default(),
         }))
     }
 
@@ -131,6 +134,11 @@ impl App {
     /// The change feeds that are listened to.
     pub fn feeds(&self) -> &Feeds {
         &self.0.feeds
+    }
+
+    /// How the syncing of providers goes.
+    pub fn syncing(&self) -> &SyncStatus {
+        &self.0.syncing
     }
 
     /// What webhooks need besides the view.

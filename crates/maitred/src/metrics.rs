@@ -3,12 +3,14 @@
 //! Invariants:
 //! - Counting a request costs two readings of the clock, one look at a hash map and a few atomic additions: no lock,
 //!   no allocation. What is slow is done when somebody asks.
-//! - A label's values are known beforehand (routes, methods, statuses): nothing that a client sends becomes one.
+//! - A label's values are known beforehand (routes, methods, statuses), but for the names of so many providers and their
+//!   tenants ([`catalogue`]): nothing else that a client sends becomes one.
 //!
 //! Where the server demands keys this needs an admin's, also from this machine: behind a proxy every request comes
 //! from this machine. Prometheus sends it with `authorization: { credentials: mk_… }`.
 
 mod background;
+mod catalogue;
 mod webhooks;
 
 use std::collections::HashMap;
@@ -244,6 +246,7 @@ impl Collector for Server {
         self.encode_engine(&mut encoder)?;
         self.encode_background(&mut encoder)?;
         webhooks::encode(&self.app, &mut encoder)?;
+        catalogue::encode(&self.app, &mut encoder)?;
         self.encode_scrub(&mut encoder)
     }
 }

@@ -38,6 +38,7 @@ pub mod http;
 pub mod rows;
 pub mod rules;
 pub mod search;
+pub mod status;
 #[cfg(test)]
 mod tests;
 pub mod view;

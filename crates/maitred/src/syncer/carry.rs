@@ -12,6 +12,7 @@ use maitred_booking::Outcome as AnyOutcome;
 use maitred_booking::app::App;
 use maitred_booking::catalogue::command::EVENTS_PER_COMMAND_MAX;
 use maitred_booking::catalogue::rules::{Applied, EVENT_BYTES_MAX};
+use maitred_booking::catalogue::status::RunOutcome;
 use maitred_booking::catalogue::view::{self, Scheduled};
 use maitred_booking::catalogue::{
     ApplyEvents, BeginRun, Command, Counts, FeedEvent, Outcome, Run, RunProblem, RunState, Validators,
@@ -24,7 +25,7 @@ use maitred_engine::Unavailable;
 use uuid::Uuid;
 
 use super::event::resolved;
-use super::{Ending, Recorded, Shared, finish};
+use super::{Ending, Shared, finish};
 
 /// How many bytes of events a command has, about.
 const GROUP_BYTES: usize = 96 * 1024;
@@ -60,7 +61,7 @@ impl From<std::io::Error> for Stopped {
 }
 
 /// Carries a feed over.
-pub(super) fn carry(shared: &Shared, due: &Scheduled, spool: &Spool) -> Recorded {
+pub(super) fn carry(shared: &Shared, due: &Scheduled, spool: &Spool) -> RunOutcome {
     let runtime = tokio::runtime::Handle::current();
     let mut carrying = Carrying { shared, due, spool, runtime, run: None, counts: Counts::default() };
     let ended = carrying.carry();
@@ -81,13 +82,13 @@ pub(super) fn carry(shared: &Shared, due: &Scheduled, spool: &Spool) -> Recorded
                 missing = counts.missing,
                 "a run would lose many events of a provider: it waits for an operator"
             );
-            return Recorded::No;
+            return RunOutcome::Held;
         }
         Err(Stopped::Unavailable(error)) => {
             tracing::warn!(error = %error, provider.name = %due.provider.name, "a feed was not carried over whole");
-            return Recorded::No;
+            return RunOutcome::Broken;
         }
-        Err(Stopped::Stopping) => return Recorded::No,
+        Err(Stopped::Stopping) => return RunOutcome::Broken,
     };
     carrying.runtime.block_on(finish(shared, due, ending))
 }
@@ -113,6 +114,7 @@ impl Carrying<'_> {
         let survey = survey(file, self.options(), &context, &known)?;
         let digest = known.digest();
         self.counts = counts(self.spool, &survey);
+        self.shared.app.syncing().read((self.due.tenant, &provider.name), self.counts.skipped);
         let is_new = survey.new + survey.changed + survey.loss.lost > 0;
         let mut problems = problems(&survey.tally);
         if is_new {

@@ -20,16 +20,17 @@ mod event;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use maitred_booking::app::App;
 use maitred_booking::catalogue::http::providers::header_context;
+use maitred_booking::catalogue::status::{Breaker, RunOutcome};
 use maitred_booking::catalogue::view::{self, Scheduled, scheduled};
 use maitred_booking::catalogue::{
     Command, Counts, FinishRun, ProviderState, RunProblem, RunState, Validators,
 };
 use maitred_booking::tenants;
-use maitred_connectors::feed_fetch::{Failure, Fetcher, Order};
+use maitred_connectors::feed_fetch::{Circuit, Failure, Fetcher, Order};
 use maitred_connectors::outgoing;
 use maitred_connectors::xml_feed::limits::FEED_BYTES_MAX;
 use maitred_core::{Actor, TenantNumber, Timestamp};
@@ -143,11 +144,9 @@ impl Shared {
     }
 }
 
-/// Whether a run was recorded, which says when the next one is due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Recorded {
-    Yes,
-    No,
+/// Whether a run is in the log, which says then when the next one is due.
+fn is_recorded(outcome: RunOutcome) -> bool {
+    matches!(outcome, RunOutcome::Finished | RunOutcome::Unchanged | RunOutcome::Failed)
 }
 
 async fn run(shared: Arc<Shared>) {
@@ -159,12 +158,20 @@ async fn run(shared: Arc<Shared>) {
             under_way.spawn(async move {
                 let key = (due.tenant, due.provider.name.clone());
                 let interval = Duration::from_secs(due.provider.interval_seconds.into());
+                let (began, circuit_of) = (Instant::now(), fetched_as(&key));
                 // A task that panics leaves its provider alone until the next start; the panic is logged.
-                let pause = match sync(&shared, due).await {
-                    Recorded::Yes => None,
-                    Recorded::No => Some(interval.max(PAUSE_MIN)),
-                };
-                shared.put_back(key, pause);
+                let outcome = sync(&shared, due).await;
+                let (status, of) = (shared.app.syncing(), (key.0, key.1.as_str()));
+                status.ran(of, outcome, began.elapsed());
+                status.stands(
+                    of,
+                    match shared.fetcher.circuit(&circuit_of) {
+                        Circuit::Closed => Breaker::Closed,
+                        Circuit::HalfOpen => Breaker::HalfOpen,
+                        Circuit::Open => Breaker::Open,
+                    },
+                );
+                shared.put_back(key, (!is_recorded(outcome)).then(|| interval.max(PAUSE_MIN)));
             });
         }
         tokio::time::sleep(TICK).await;
@@ -173,15 +180,20 @@ async fn run(shared: Arc<Shared>) {
     while under_way.join_next().await.is_some() {}
 }
 
+/// How the fetcher tells providers apart.
+fn fetched_as((tenant, provider): &Key) -> String {
+    format!("{}/{provider}", tenant.0)
+}
+
 /// One run of one provider.
-async fn sync(shared: &Arc<Shared>, due: Scheduled) -> Recorded {
+async fn sync(shared: &Arc<Shared>, due: Scheduled) -> RunOutcome {
     let headers = match opened_headers(&shared.app, &due) {
         Ok(headers) => headers,
         Err(problem) => return finish_failed(shared, &due, problem).await,
     };
     let kept = due.state.validators.clone().unwrap_or_default();
     let kept = outgoing::Validators { etag: kept.etag, last_modified: kept.last_modified };
-    let provider = format!("{}/{}", due.tenant.0, due.provider.name);
+    let provider = fetched_as(&(due.tenant, due.provider.name.clone()));
     if due.state.open_run.is_some() || due.state.last_run_at.is_none() {
         // Somebody asked for it, or has changed the provider: that it failed before does not count.
         shared.fetcher.forget(&provider);
@@ -197,10 +209,10 @@ async fn sync(shared: &Arc<Shared>, due: Scheduled) -> Recorded {
     let fetched = shared.fetcher.fetch(&order).await;
     match fetched.feed {
         Ok(Some(spool)) => {
-            let Ok(_place) = shared.carried.acquire().await else { return Recorded::No };
+            let Ok(_place) = shared.carried.acquire().await else { return RunOutcome::Broken };
             let carried = Arc::clone(shared);
             let carry = move || carry::carry(&carried, &due, &spool);
-            tokio::task::spawn_blocking(carry).await.unwrap_or(Recorded::No)
+            tokio::task::spawn_blocking(carry).await.unwrap_or(RunOutcome::Broken)
         }
         Ok(None) => {
             let digest = due.state.digest;
@@ -208,7 +220,7 @@ async fn sync(shared: &Arc<Shared>, due: Scheduled) -> Recorded {
             finish(shared, &due, Ending { validators: due.state.validators.clone(), ..end }).await
         }
         // It is known that it fails, and it was not asked: nothing happened that is worth a fact.
-        Err(Failure::CircuitOpen { .. }) if due.state.open_run.is_none() => Recorded::No,
+        Err(Failure::CircuitOpen { .. }) if due.state.open_run.is_none() => RunOutcome::Skipped,
         Err(failure) => {
             let problem = RunProblem { code: failure.code().to_owned(), detail: failure.to_string() };
             finish_failed(shared, &due, problem).await
@@ -253,12 +265,12 @@ impl Default for Ending {
     }
 }
 
-async fn finish_failed(shared: &Shared, due: &Scheduled, problem: RunProblem) -> Recorded {
+async fn finish_failed(shared: &Shared, due: &Scheduled, problem: RunProblem) -> RunOutcome {
     finish(shared, due, Ending { problems: vec![problem], ..Ending::default() }).await
 }
 
 /// Records the end of a run.
-async fn finish(shared: &Shared, due: &Scheduled, ending: Ending) -> Recorded {
+async fn finish(shared: &Shared, due: &Scheduled, ending: Ending) -> RunOutcome {
     let Ending { run, state, counts, problems, digest, validators } = ending;
     if let Some(problem) = problems.first().filter(|_| state == RunState::Failed) {
         tracing::warn!(
@@ -274,12 +286,16 @@ async fn finish(shared: &Shared, due: &Scheduled, ending: Ending) -> Recorded {
     let who = (due.tenant, Actor::System);
     let decided = shared.app.decide(who, None, 1_024, Command::FinishRun(command)).await;
     match decided.map(|answer| answer.result) {
-        Ok(Ok(_)) => Recorded::Yes,
+        Ok(Ok(_)) => match state {
+            RunState::Finished => RunOutcome::Finished,
+            RunState::Unchanged => RunOutcome::Unchanged,
+            _ => RunOutcome::Failed,
+        },
         // Another run has begun meanwhile, or the tenant is gone.
-        Ok(Err(_)) => Recorded::No,
+        Ok(Err(_)) => RunOutcome::Broken,
         Err(unavailable) => {
             tracing::warn!(error = %unavailable, provider.name = %due.provider.name, "a run could not be recorded");
-            Recorded::No
+            RunOutcome::Broken
         }
     }
 }
