@@ -10,7 +10,7 @@
 //! - What is in the tables is a state that the tenant once had: pages follow each other in the order of the log.
 //! - Personal data (kinds `customer` and `user`) is left out unless it is asked for.
 //!
-//! Next: [`rows`] for the statements, `1_tables.sql` beside this file for the tables.
+//! Next: [`rows`] for the statements, `1_tables.sql` and `2_events.sql` beside this file for the tables.
 
 mod rows;
 
@@ -25,7 +25,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::{Client, NoTls};
 
 /// What the tables have become, step by step. A step that was released never changes.
-const MIGRATIONS: &[&str] = &[include_str!("1_tables.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("1_tables.sql"), include_str!("2_events.sql")];
 /// The kinds of records that hold personal data.
 const PERSONAL_KINDS: [&str; 2] = ["customer", "user"];
 /// The longest name of a schema.

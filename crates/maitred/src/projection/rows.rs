@@ -9,7 +9,7 @@ pub(super) const STATEMENTS: &[&str] = &[
          $1, c->>'kind', (c->>'record_id')::uuid, (c->>'version')::bigint, (c->>'at')::timestamptz,
          c->>'type' = 'deleted', c->'data'
      FROM jsonb_array_elements($2) AS c
-     WHERE c->>'kind' NOT IN ('appointment', 'booking', 'order')
+     WHERE c->>'kind' NOT IN ('appointment', 'booking', 'order', 'event')
      ORDER BY c->>'kind', c->>'record_id', (c->>'version')::bigint DESC
      ON CONFLICT (tenant, kind, id) DO UPDATE SET
          version = EXCLUDED.version, changed_at = EXCLUDED.changed_at, deleted = EXCLUDED.deleted,
@@ -76,4 +76,44 @@ pub(super) const STATEMENTS: &[&str] = &[
          status = EXCLUDED.status, hold_expires_at = EXCLUDED.hold_expires_at, failure = EXCLUDED.failure,
          payment_reference = EXCLUDED.payment_reference, version = EXCLUDED.version,
          updated_at = EXCLUDED.updated_at",
+    "INSERT INTO events (tenant, id, provider, external_id, title, sell_mode, ever_online, organizer, starts_at,
+         ends_at, min_price_amount, max_price_amount, price_currency, first_seen_at, vanished_at, version, updated_at)
+     SELECT DISTINCT ON (c->>'record_id')
+         $1, (c->>'record_id')::uuid, d->>'provider', d->>'external_id', d->>'title', d->>'sell_mode',
+         (d->>'ever_online')::boolean, d->>'organizer', (d->>'starts_at')::timestamptz,
+         (d->>'ends_at')::timestamptz, (d->'min_price'->>'amount')::bigint, (d->'max_price'->>'amount')::bigint,
+         d->'min_price'->>'currency', (d->>'first_seen_at')::timestamptz, (d->>'vanished_at')::timestamptz,
+         (c->>'version')::bigint, (d->>'updated_at')::timestamptz
+     FROM jsonb_array_elements($2) AS c, LATERAL (SELECT c->'data' AS d) AS data
+     WHERE c->>'kind' = 'event'
+     ORDER BY c->>'record_id', (c->>'version')::bigint DESC
+     ON CONFLICT (tenant, id) DO UPDATE SET
+         title = EXCLUDED.title, sell_mode = EXCLUDED.sell_mode, ever_online = EXCLUDED.ever_online,
+         organizer = EXCLUDED.organizer, starts_at = EXCLUDED.starts_at, ends_at = EXCLUDED.ends_at,
+         min_price_amount = EXCLUDED.min_price_amount, max_price_amount = EXCLUDED.max_price_amount,
+         price_currency = EXCLUDED.price_currency, first_seen_at = EXCLUDED.first_seen_at,
+         vanished_at = EXCLUDED.vanished_at, version = EXCLUDED.version, updated_at = EXCLUDED.updated_at",
+    "DELETE FROM event_plans WHERE tenant = $1 AND event_id IN (
+         SELECT (c->>'record_id')::uuid FROM jsonb_array_elements($2) AS c WHERE c->>'kind' = 'event')",
+    "DELETE FROM event_zones WHERE tenant = $1 AND event_id IN (
+         SELECT (c->>'record_id')::uuid FROM jsonb_array_elements($2) AS c WHERE c->>'kind' = 'event')",
+    "INSERT INTO event_plans (tenant, event_id, id, starts_at, ends_at, sell_from, sell_to, sold_out, vanished)
+     SELECT $1, event, p->>'id', (p->>'starts_at')::timestamptz, (p->>'ends_at')::timestamptz,
+         (p->>'sell_from')::timestamptz, (p->>'sell_to')::timestamptz, (p->>'sold_out')::boolean,
+         (p->>'vanished')::boolean
+     FROM (SELECT DISTINCT ON (c->>'record_id') (c->>'record_id')::uuid AS event, c->'data'->'plans' AS plans
+           FROM jsonb_array_elements($2) AS c
+           WHERE c->>'kind' = 'event'
+           ORDER BY c->>'record_id', (c->>'version')::bigint DESC) AS newest,
+         LATERAL jsonb_array_elements(plans) AS plan(p)",
+    "INSERT INTO event_zones (tenant, event_id, plan_id, id, name, capacity, price_amount, price_currency, numbered,
+         vanished)
+     SELECT $1, event, p->>'id', z->>'id', z->>'name', (z->>'capacity')::bigint,
+         (z->'price'->>'amount')::bigint, z->'price'->>'currency', (z->>'numbered')::boolean,
+         (z->>'vanished')::boolean
+     FROM (SELECT DISTINCT ON (c->>'record_id') (c->>'record_id')::uuid AS event, c->'data'->'plans' AS plans
+           FROM jsonb_array_elements($2) AS c
+           WHERE c->>'kind' = 'event'
+           ORDER BY c->>'record_id', (c->>'version')::bigint DESC) AS newest,
+         LATERAL jsonb_array_elements(plans) AS plan(p), LATERAL jsonb_array_elements(p->'zones') AS zone(z)",
 ];
