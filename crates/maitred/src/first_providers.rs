@@ -1,22 +1,30 @@
-//! The providers that the command line names, and those of the demo: they are brought into a tenant, or changed there.
+//! The providers that the command line or the file names, and those of the demo: they are brought into a tenant, or changed
+//! there.
 //!
 //! Invariant: a start that names the same providers as the one before writes nothing.
 
 use std::str::FromStr;
 
 use maitred_booking::app::App;
+use maitred_booking::catalogue::command::INTERVAL_SECONDS_MAX;
 use maitred_booking::catalogue::fact::Format;
+use maitred_booking::catalogue::http::providers::header_context;
 use maitred_booking::catalogue::{
-    self, Command, CreateProvider, ProviderPatch, UpdateProvider, command::INTERVAL_SECONDS_MAX,
+    self, Command, CreateProvider, Provider, ProviderPatch, SealedHeader, UpdateProvider,
 };
 use maitred_booking::money::Currency;
 use maitred_booking::tenants;
 use maitred_connectors::outgoing::AllowedHost;
 use maitred_core::{Actor, Rejection, TenantNumber};
 use maitred_engine::Unavailable;
+use serde::Deserialize;
 
-/// How long a fetch of such a provider may take, in seconds.
+use crate::config::{ConfigError, FileProvider, Headers};
+
+/// How long a fetch takes at most where nobody says otherwise, in seconds.
 const TIMEOUT_SECONDS: u32 = 10;
+/// How often a provider is synced where nobody says otherwise.
+const INTERVAL_SECONDS: u32 = 60;
 
 /// A provider as the command line names it: `NAME=URL`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,11 +57,64 @@ impl FromStr for NamedFeed {
     }
 }
 
-/// How often providers are synced that the command line names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A provider as it is to be. What is not given stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its tenant, by alias or slug.
+    pub tenant: String,
+    /// Its name and its URL.
+    pub feed: NamedFeed,
+    /// How often it is synced.
+    pub interval: Option<Interval>,
+    /// How long a fetch may take.
+    pub timeout: Option<Interval>,
+    /// An IANA time zone.
+    pub time_zone: Option<String>,
+    /// In which currency its prices are.
+    pub currency: Option<String>,
+    /// All headers, by their names in lower case and in this order.
+    pub headers: Option<Headers>,
+}
+
+impl Wanted {
+    /// A provider of a tenant that was named with its URL and interval alone.
+    pub fn named(tenant: &str, feed: &NamedFeed, interval: Interval) -> Self {
+        let (tenant, feed) = (tenant.to_owned(), feed.clone());
+        let (timeout, time_zone, currency, headers) = (None, None, None, None);
+        Wanted { tenant, feed, interval: Some(interval), timeout, time_zone, currency, headers }
+    }
+
+    /// A provider as the file names it, its headers read.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn of_file(provider: &FileProvider, default_tenant: &str) -> Result<Self, ConfigError> {
+        Ok(Wanted {
+            tenant: provider.tenant.clone().unwrap_or_else(|| default_tenant.to_owned()),
+            feed: provider.feed()?,
+            interval: provider.interval,
+            timeout: provider.timeout,
+            time_zone: provider.time_zone.clone(),
+            currency: provider.currency.clone(),
+            headers: provider.headers()?,
+        })
+    }
+}
+
+/// A time as the command line and the file write it: `15s`, `5m`, `1h`, `1d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Interval {
     /// In seconds.
     pub seconds: u32,
+}
+
+impl TryFrom<String> for Interval {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
 }
 
 impl FromStr for Interval {
@@ -94,58 +155,96 @@ pub enum NotThere {
     Unavailable(#[from] Unavailable),
 }
 
-/// Brings the providers into a tenant, by its alias or slug, with this URL and interval.
+/// Brings the providers into their tenants.
 ///
 /// # Errors
 /// [`NotThere`].
-pub async fn ensure(
-    app: &App,
-    tenant: &str,
-    feeds: &[NamedFeed],
-    interval: Interval,
-) -> Result<(), NotThere> {
-    if feeds.is_empty() {
-        return Ok(());
-    }
-    let view = app.engine().view();
-    let found = tenants::tenant_by_alias_or_slug(&view, tenant);
-    let profile = found.ok_or_else(|| NotThere::NoTenant(tenant.to_owned()))?.profile;
-    drop(view);
-    for feed in feeds {
-        let refused =
-            |rejection: Rejection| NotThere::Refused { name: feed.name.clone(), detail: rejection.detail };
-        let known = catalogue::view::provider(&app.engine().view(), profile.tenant(), &feed.name, None);
+pub async fn ensure(app: &App, providers: &[Wanted]) -> Result<(), NotThere> {
+    for wanted in providers {
+        let view = app.engine().view();
+        let found = tenants::tenant_by_alias_or_slug(&view, &wanted.tenant);
+        let profile = found.ok_or_else(|| NotThere::NoTenant(wanted.tenant.clone()))?.profile;
+        let name = &wanted.feed.name;
+        let known = catalogue::view::provider(&view, profile.tenant(), name, None);
+        drop(view);
+        let refused = |detail: String| NotThere::Refused { name: name.clone(), detail };
         let command = match known {
-            Some(_) => Command::UpdateProvider(UpdateProvider {
-                provider: feed.name.clone(),
-                patch: ProviderPatch {
-                    url: Some(feed.url.clone()),
-                    interval_seconds: Some(interval.seconds),
-                    active: Some(true),
-                    ..ProviderPatch::default()
-                },
+            Some(known) => Command::UpdateProvider(UpdateProvider {
+                provider: name.clone(),
+                patch: patch(app, wanted, profile.tenant(), &known.is).map_err(refused)?,
                 if_version: None,
             }),
-            None => Command::CreateProvider(create(feed, interval, &profile)),
+            None => Command::CreateProvider(create(app, wanted, &profile).map_err(refused)?),
         };
-        decide(app, profile.tenant(), command).await?.map_err(refused)?;
+        let decided = decide(app, profile.tenant(), command).await?;
+        decided.map_err(|rejection| refused(rejection.detail))?;
     }
     Ok(())
 }
 
-fn create(feed: &NamedFeed, interval: Interval, profile: &tenants::Profile) -> CreateProvider {
-    let euro = || Currency::parse("EUR").expect("a code");
-    CreateProvider {
-        name: feed.name.clone(),
-        url: feed.url.clone(),
+/// What is to be changed of a provider. Headers are sealed anew only where one is another.
+fn patch(
+    app: &App,
+    wanted: &Wanted,
+    tenant: TenantNumber,
+    known: &Provider,
+) -> Result<ProviderPatch, String> {
+    let opened = |header: &SealedHeader| {
+        let context = header_context(tenant, &known.name, &header.name);
+        let value = app.sealer().open(&header.sealed, &context)?;
+        Some((header.name.clone(), String::from_utf8(value).ok()?))
+    };
+    let headers = wanted.headers.as_ref().filter(|Headers(wanted)| {
+        let known: Option<Vec<_>> = known.headers.iter().map(opened).collect();
+        known.is_none_or(|mut known| {
+            known.sort();
+            known != *wanted
+        })
+    });
+    Ok(ProviderPatch {
+        url: Some(wanted.feed.url.clone()),
+        interval_seconds: wanted.interval.map(|interval| interval.seconds),
+        timeout_seconds: wanted.timeout.map(|timeout| timeout.seconds),
+        time_zone: wanted.time_zone.clone(),
+        currency: wanted.currency.as_deref().map(currency).transpose()?,
+        headers: headers.map(|headers| sealed(app, tenant, &known.name, headers)).transpose()?,
+        active: Some(true),
+    })
+}
+
+fn create(app: &App, wanted: &Wanted, profile: &tenants::Profile) -> Result<CreateProvider, String> {
+    let none = Headers(Vec::new());
+    let name = wanted.feed.name.clone();
+    let headers = wanted.headers.as_ref().unwrap_or(&none);
+    Ok(CreateProvider {
+        headers: sealed(app, profile.tenant(), &name, headers)?,
+        name,
+        url: wanted.feed.url.clone(),
         format: Format::default(),
-        interval_seconds: interval.seconds,
-        timeout_seconds: TIMEOUT_SECONDS,
-        time_zone: profile.time_zone.clone(),
-        currency: Currency::parse(&profile.currency).unwrap_or_else(euro),
-        headers: Vec::new(),
+        interval_seconds: wanted.interval.map_or(INTERVAL_SECONDS, |interval| interval.seconds),
+        timeout_seconds: wanted.timeout.map_or(TIMEOUT_SECONDS, |timeout| timeout.seconds),
+        time_zone: wanted.time_zone.clone().unwrap_or_else(|| profile.time_zone.clone()),
+        currency: currency(wanted.currency.as_deref().unwrap_or(&profile.currency))?,
         active: true,
-    }
+    })
+}
+
+fn currency(code: &str) -> Result<Currency, String> {
+    Currency::parse(code).ok_or_else(|| format!("{code:?} is no currency: write a code such as EUR"))
+}
+
+fn sealed(
+    app: &App,
+    tenant: TenantNumber,
+    provider: &str,
+    Headers(headers): &Headers,
+) -> Result<Vec<SealedHeader>, String> {
+    let seal = |(name, value): &(String, String)| {
+        let sealed = app.sealer().seal(value.as_bytes(), &header_context(tenant, provider, name));
+        let sealed = sealed.ok_or("the system gives no random bits")?;
+        Ok(SealedHeader { name: name.clone(), sealed })
+    };
+    headers.iter().map(seal).collect()
 }
 
 async fn decide(

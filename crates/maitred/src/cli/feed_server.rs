@@ -25,6 +25,8 @@ Examples:
     curl -X PUT http://127.0.0.1:8090/providers/1/fault/hang
     curl -X PUT http://127.0.0.1:8090/providers/1/fault/none
 
+Webhooks sent to POST /webhooks are taken unchecked, and GET /webhooks shows the newest.
+
 GET /providers/N/feed.xml takes ?fault=NAME, ?revision=N and ?events=N as well. The same options give the same feeds; \
 only which revision it is, follows the clock.")]
 pub struct FeedServerCommand {

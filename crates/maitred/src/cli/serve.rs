@@ -14,7 +14,7 @@ use maitred_booking::app::{Access, App};
 use maitred_booking::readiness::Readiness;
 use maitred_booking::tenants;
 use maitred_connectors::feed_fetch::{self, Fetcher};
-use maitred_connectors::outgoing::{self, Client};
+use maitred_connectors::outgoing::Client;
 use maitred_web::{Guard, Problem};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -25,7 +25,7 @@ use super::failure::{Done, Failure, not_started};
 use super::{logging, out};
 use crate::assemble::{Node, random};
 use crate::config::{Config, Flags, Limits};
-use crate::first_providers::{self, Interval, NamedFeed};
+use crate::first_providers::{self, Interval, NamedFeed, Wanted};
 use crate::gate::Gate;
 use crate::syncer::Syncer;
 use crate::{demo, demo_feeds, open_files, router, serve};
@@ -76,13 +76,12 @@ impl Serve {
     /// # Errors
     /// [`Failure`]: whatever keeps it from starting.
     pub fn run(self) -> Done {
-        let mut config = Config::load(self.flags)?;
+        let mut config = Config::load(self.flags.clone())?;
         logging::start(&config.log)?;
         config.limits.connections = connections(config.limits.connections)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let socket = runtime.block_on(async { bind(config.server.listen.0) })?;
         let secrets = config.tokens.secrets()?;
-        let client = config.outgoing.client()?;
         let data = &config.server.data;
         let node = Node::start_with(data, &config.storage).map_err(|error| not_started(&error, data))?;
         announce(&node);
@@ -95,11 +94,14 @@ impl Serve {
             );
         }
         let app = node.app_with(access, &config.server.default_tenant, secrets)?;
-        let feeds_of_demo = match config.server.demo {
-            true => runtime.block_on(demo_feeds::start())?,
-            false => Vec::new(),
+        let beside_demo = match config.server.demo {
+            true => Some(runtime.block_on(demo_feeds::start())?),
+            false => None,
         };
-        let fetcher = fetcher(data, self.providers.iter().chain(&feeds_of_demo))?;
+        let of_demo = beside_demo.as_ref().map_or(&[][..], |beside| &beside.feeds);
+        let providers = self.providers(&config, of_demo)?;
+        let client = config.outgoing.client(providers.iter().map(|provider| provider.feed.host.clone()))?;
+        let fetcher = fetcher(data, client.clone())?;
         let workers = node.employ(&app, client)?;
         let proxies = config.server.proxies();
         // An open server answers this machine, which is not limited; a proxy may bring others.
@@ -120,18 +122,15 @@ impl Serve {
             app.ensure_default_tenant().await.map_err(|problem| no_tenant(&problem, &config))?;
             let listener = socket.listen(BACKLOG)?;
             let address = listener.local_addr()?;
-            if config.server.demo {
+            if let Some(beside) = &beside_demo {
                 tokio::select! {
                     seeded = demo::seed(&app) => out::tell(seeded?.to_text(address, access)),
                     () = signals.next() => return Ok(()),
                 }
+                demo_feeds::subscribe(&app, beside).await?;
+                out::tell(format_args!("Its changes arrive as webhooks, to look at: {}\n", beside.inbox));
             }
-            let tenant = &config.server.default_tenant;
-            let named = first_providers::ensure(&app, tenant, &self.providers, self.sync_interval);
-            named.await.map_err(Failure::unable)?;
-            let interval = demo_feeds::SYNC_INTERVAL;
-            let of_demo = first_providers::ensure(&app, demo::TENANT, &feeds_of_demo, interval);
-            of_demo.await.map_err(Failure::unable)?;
+            first_providers::ensure(&app, &providers).await.map_err(Failure::unable)?;
             let syncer = Syncer::start(&app, fetcher);
             app.readiness().ready();
             out::tell(format_args!("listening on http://{address}"));
@@ -147,19 +146,33 @@ impl Serve {
         tracing::info!("stopped");
         served.map(|()| ExitCode::SUCCESS)
     }
+
+    /// The providers that are to be there. Those of the command line go before those of the file.
+    fn providers(&self, config: &Config, of_demo: &[NamedFeed]) -> Result<Vec<Wanted>, Failure> {
+        let tenant = &config.server.default_tenant;
+        let named = self.providers.iter().map(|feed| Wanted::named(tenant, feed, self.sync_interval));
+        let of_demo = of_demo.iter().map(|feed| Wanted::named(demo::TENANT, feed, demo_feeds::SYNC_INTERVAL));
+        let mut providers: Vec<Wanted> = named.chain(of_demo).collect();
+        for provider in &config.providers {
+            let wanted = Wanted::of_file(provider, tenant)?;
+            let is_wanted =
+                |other: &Wanted| (&other.tenant, &other.feed.name) == (&wanted.tenant, &wanted.feed.name);
+            if !providers.iter().any(is_wanted) {
+                providers.push(wanted);
+            }
+        }
+        Ok(providers)
+    }
 }
 
-/// What fetches the feeds of providers: those that the operator names may have private addresses.
-fn fetcher<'a>(data: &Path, providers: impl Iterator<Item = &'a NamedFeed>) -> Result<Fetcher, Failure> {
-    let allowed = providers.map(|feed| feed.host.clone()).collect();
-    let client = Client::new(outgoing::Settings { allowed, ..outgoing::Settings::default() });
+/// What fetches the feeds of providers, by the client of all outgoing requests.
+fn fetcher(data: &Path, client: Client) -> Result<Fetcher, Failure> {
     let settings = feed_fetch::Settings {
         folder: data.join(FEEDS_FOLDER),
         slots: feed_fetch::SLOTS,
         spools_bytes_max: feed_fetch::SPOOLS_BYTES_MAX,
         random: below,
     };
-    let client = client.map_err(Failure::unable)?;
     let fetcher = DirBuilder::new().mode(0o700).recursive(true).create(&settings.folder);
     let fetcher = fetcher.and_then(|()| Fetcher::new(client, settings));
     fetcher.map_err(|error| Failure::unable(format!("the folder for feeds cannot be used: {error}")))

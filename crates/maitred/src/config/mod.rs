@@ -3,12 +3,14 @@
 //! Invariants:
 //! - A flag goes before its variable, that before the file, that before the built-in value.
 //! - An unknown key, a value of another type and one out of range stop the program, and are named.
+//! - Providers of events stand in the file alone ([`providers`]), or are named by `serve --provider`.
 //! - `maitred.default.toml` names every key with its built-in value; a test holds it to that.
 
 mod limits;
 mod listen;
 mod log;
 mod outgoing;
+mod providers;
 mod proxies;
 mod rates;
 mod server;
@@ -31,6 +33,7 @@ pub use limits::{Limits, LimitsLayer};
 pub use listen::Listen;
 pub use log::{Log, LogFormat, LogLayer};
 pub use outgoing::{Outgoing, OutgoingLayer};
+pub use providers::{FileProvider, HeaderSource, Headers};
 pub use proxies::{Networks, ProxyHeader};
 pub use rates::{Rates, RatesLayer};
 pub use server::{Server, ServerLayer};
@@ -55,6 +58,8 @@ pub struct Config {
     pub tokens: Tokens,
     /// Which servers the program may ask on its own.
     pub outgoing: Outgoing,
+    /// Providers of events, of the file alone.
+    pub providers: Vec<FileProvider>,
 }
 
 /// What the command line and the environment say. On the command line no section has a name.
@@ -97,6 +102,7 @@ struct FileLayer {
     storage: StorageLayer,
     tokens: TokensLayer,
     outgoing: OutgoingLayer,
+    providers: Vec<FileProvider>,
 }
 
 /// Why a configuration does not apply.
@@ -156,6 +162,7 @@ impl Config {
             config.storage.overlay(file.storage);
             config.tokens.overlay(file.tokens);
             config.outgoing.overlay(file.outgoing);
+            config.providers = file.providers;
         }
         config.server.overlay(flags.server);
         config.log.overlay(flags.log);
@@ -172,8 +179,9 @@ impl Config {
         const DAY: u64 = 86_400;
         const GIB: u64 = 1 << 30;
         const QUOTAS: RangeInclusive<u64> = 0..=QUOTA_MAX as u64;
-        let Config { server, log, limits, rates, storage, tokens: _, outgoing } = self;
+        let Config { server, log, limits, rates, storage, tokens: _, outgoing, providers } = self;
         outgoing.allowed()?;
+        providers::check(providers, &server.default_tenant)?;
         for (key, value, range) in [
             ("limits.body_bytes", limits.body_bytes, 1_024..=GIB),
             ("limits.batch_body_bytes", limits.batch_body_bytes, 1_024..=GIB),

@@ -18,27 +18,42 @@ settings! {
 }
 
 impl Outgoing {
-    /// The client that makes every outgoing request.
+    /// The client that makes every outgoing request. Beside the hosts that are allowed here, `named` may have private
+    /// addresses: those of feeds that the operator named.
     ///
     /// # Errors
     /// [`ConfigError`] names the file or the host.
-    pub fn client(&self) -> Result<Client, ConfigError> {
+    pub fn client(&self, named: impl IntoIterator<Item = AllowedHost>) -> Result<Client, ConfigError> {
         let path = &self.roots_file;
         let roots = match path.as_os_str().is_empty() {
             true => Vec::new(),
             false => std::fs::read(path)
                 .map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?,
         };
+        let mut allowed = self.allowed()?;
+        for host in named {
+            if !allowed.contains(&host) {
+                allowed.push(host);
+            }
+        }
+        few_enough(allowed.len())?;
         let invalid = |reason| ConfigError::Invalid { key: "outgoing.roots_file", reason };
-        Client::new(Settings { allowed: self.allowed()?, roots }).map_err(invalid)
+        Client::new(Settings { allowed, roots }).map_err(invalid)
     }
 
     /// The hosts that may have private addresses.
     pub(super) fn allowed(&self) -> Result<Vec<AllowedHost>, ConfigError> {
         let invalid = |reason| ConfigError::Invalid { key: "outgoing.allow", reason };
-        if self.allow.len() > ALLOWED_MAX {
-            return Err(invalid(format!("{} hosts; the most is {ALLOWED_MAX}", self.allow.len())));
-        }
+        few_enough(self.allow.len())?;
         self.allow.iter().map(|host| host.parse().map_err(invalid)).collect()
     }
+}
+
+/// More hosts than are looked at would be forgotten.
+fn few_enough(hosts: usize) -> Result<(), ConfigError> {
+    if hosts <= ALLOWED_MAX {
+        return Ok(());
+    }
+    let reason = format!("{hosts} hosts, those of providers included; the most is {ALLOWED_MAX}");
+    Err(ConfigError::Invalid { key: "outgoing.allow", reason })
 }

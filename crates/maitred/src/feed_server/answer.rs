@@ -33,6 +33,11 @@ pub(super) async fn text(stream: &mut TcpStream, status: &str, text: &str) -> io
     whole(stream, status, "Content-Type: text/plain; charset=utf-8\r\n", text.as_bytes()).await
 }
 
+/// Sends JSON.
+pub(super) async fn json(stream: &mut TcpStream, text: &str) -> io::Result<()> {
+    whole(stream, "200 OK", "Content-Type: application/json\r\n", text.as_bytes()).await
+}
+
 async fn whole(stream: &mut TcpStream, status: &str, headers: &str, body: &[u8]) -> io::Result<()> {
     let length = if status.starts_with("204") || status.starts_with("304") {
         String::new()

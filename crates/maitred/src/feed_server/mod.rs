@@ -5,6 +5,7 @@
 //!   GET /providers/1/feed.xml                      the feed; 304 for its ETag
 //!       ?fault=hang  ?revision=7  ?events=20000    other than the server is set up
 //!   PUT /providers/1/fault/hang                    from now on, until …/fault/none
+//!   POST /webhooks                                 takes a delivery of a webhook; GET shows what has arrived
 //! ```
 //!
 //! Invariants:
@@ -12,23 +13,27 @@
 //! - A feed is made as it is sent: memory does not grow with it.
 //! - It is no part of the server that gives out what is scarce, and shares nothing with it.
 //!
-//! Next: [`Fault`] for what can go wrong, [`programme`] for the events.
+//! Next: [`Fault`] for what can go wrong, [`programme`] for the events, [`inbox`] for webhooks.
 
 mod answer;
 mod fault;
+mod inbox;
 mod programme;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
+use maitred_booking::webhooks::secret::Secret;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
 pub use self::fault::Fault;
+use self::inbox::{BODY_BYTES_MAX, Inbox, Untrue};
 use self::programme::Programme;
 
 /// Most connections at once.
@@ -39,6 +44,8 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 const HEAD_WAIT: Duration = Duration::from_secs(10);
 /// Most providers.
 pub const PROVIDERS_MAX: u32 = 1_000;
+/// Where webhooks are sent to, and looked at.
+pub const WEBHOOKS_PATH: &str = "/webhooks";
 /// Most events of a provider.
 pub const EVENTS_MAX: u64 = 10_000_000;
 
@@ -70,6 +77,7 @@ struct Shared {
     /// By provider.
     faults: Mutex<Vec<Fault>>,
     requests: AtomicU64,
+    inbox: Inbox,
 }
 
 /// A feed that was asked for.
@@ -83,8 +91,14 @@ struct Asked {
 impl FeedServer {
     /// A server whose first revision begins now.
     pub fn new(settings: Settings) -> Self {
+        FeedServer::with_secret(settings, None)
+    }
+
+    /// The same, taking webhooks that `secret` signed and no others.
+    pub fn with_secret(settings: Settings, secret: Option<Secret>) -> Self {
         let faults = Mutex::new(vec![settings.fault; settings.providers as usize]);
-        FeedServer(Arc::new(Shared { settings, begun: Instant::now(), faults, requests: AtomicU64::new(0) }))
+        let (begun, requests, inbox) = (Instant::now(), AtomicU64::new(0), Inbox::new(secret));
+        FeedServer(Arc::new(Shared { settings, begun, faults, requests, inbox }))
     }
 
     /// Serves whoever connects, until it is dropped.
@@ -128,7 +142,7 @@ impl FeedServer {
     /// One request, and its answer: the connection ends with it.
     async fn connection(&self, mut stream: TcpStream) -> std::io::Result<()> {
         let Ok(head) = timeout(HEAD_WAIT, head(&mut stream)).await else { return Ok(()) };
-        let head = head?;
+        let (head, rest) = head?;
         self.0.requests.fetch_add(1, Ordering::Relaxed);
         let mut words = head.lines().next().unwrap_or_default().split(' ');
         let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
@@ -137,7 +151,7 @@ impl FeedServer {
         let of_provider = |text: &str| text.parse::<u32>().unwrap_or(0);
         match (method, &*steps) {
             ("GET", ["providers", provider, "feed.xml"]) => match self.asked(of_provider(provider), query) {
-                Ok(asked) => answer::feed(&mut stream, &asked, if_none_match(&head)).await?,
+                Ok(asked) => answer::feed(&mut stream, &asked, header(&head, "if-none-match")).await?,
                 Err(why) => answer::text(&mut stream, "404 Not Found", &why).await?,
             },
             ("PUT", ["providers", provider, "fault", name]) => {
@@ -146,8 +160,23 @@ impl FeedServer {
                 let status = if set { "204 No Content" } else { "404 Not Found" };
                 answer::text(&mut stream, status, "").await?;
             }
+            ("POST", ["webhooks"]) => {
+                let length = header(&head, "content-length").and_then(|text| text.parse().ok());
+                let body = timeout(HEAD_WAIT, body(&mut stream, rest, length.unwrap_or(0))).await;
+                let (status, why) = match body.unwrap_or(Ok(None))? {
+                    None => ("413 Content Too Large", "too long, or too slow"),
+                    Some(body) => {
+                        match self.0.inbox.take(|name| header(&head, name), &body, Timestamp::now()) {
+                            Ok(()) => ("204 No Content", ""),
+                            Err(Untrue(why)) => ("401 Unauthorized", why),
+                        }
+                    }
+                };
+                answer::text(&mut stream, status, why).await?;
+            }
+            ("GET", ["webhooks"]) => answer::json(&mut stream, &self.0.inbox.to_json()).await?,
             ("GET", [""]) => answer::text(&mut stream, "200 OK", &self.contents()).await?,
-            ("GET" | "PUT", _) => answer::text(&mut stream, "404 Not Found", "see /\n").await?,
+            ("GET" | "PUT" | "POST", _) => answer::text(&mut stream, "404 Not Found", "see /\n").await?,
             _ => answer::text(&mut stream, "405 Method Not Allowed", "").await?,
         }
         stream.shutdown().await
@@ -155,7 +184,8 @@ impl FeedServer {
 
     /// What there is, for people.
     fn contents(&self) -> String {
-        (1..=self.0.settings.providers).map(|provider| FeedServer::path(provider) + "\n").collect()
+        let feeds = (1..=self.0.settings.providers).map(|provider| FeedServer::path(provider) + "\n");
+        feeds.chain([WEBHOOKS_PATH.to_owned() + "\n"]).collect()
     }
 
     fn asked(&self, provider: u32, query: &str) -> Result<Asked, String> {
@@ -186,21 +216,35 @@ impl FeedServer {
     }
 }
 
-/// The head of a request, as far as it is text.
-async fn head(stream: &mut TcpStream) -> std::io::Result<String> {
+/// The head of a request, as far as it is text, and what came behind it.
+async fn head(stream: &mut TcpStream) -> std::io::Result<(String, Vec<u8>)> {
     let mut head = Vec::new();
     let mut piece = [0; 1_024];
-    while !head.windows(4).any(|end| end == b"\r\n\r\n") && head.len() < HEAD_BYTES_MAX {
-        let read = stream.read(&mut piece).await?;
+    loop {
+        let end = head.windows(4).position(|end| end == b"\r\n\r\n");
+        let read =
+            if end.is_none() && head.len() < HEAD_BYTES_MAX { stream.read(&mut piece).await? } else { 0 };
         if read == 0 {
-            break;
+            let rest = head.split_off(end.map_or(head.len(), |end| end + 4));
+            return Ok((String::from_utf8_lossy(&head).into_owned(), rest));
         }
         head.extend_from_slice(&piece[..read]);
     }
-    Ok(String::from_utf8_lossy(&head).into_owned())
 }
 
-fn if_none_match(head: &str) -> Option<&str> {
+/// The body of a request, of which there is the beginning; none where it is too long.
+async fn body(stream: &mut TcpStream, mut body: Vec<u8>, length: usize) -> std::io::Result<Option<Vec<u8>>> {
+    if length > BODY_BYTES_MAX {
+        return Ok(None);
+    }
+    let begun = body.len().min(length);
+    body.resize(length, 0);
+    stream.read_exact(&mut body[begun..]).await?;
+    Ok(Some(body))
+}
+
+/// A header, by its name in lower case.
+fn header<'a>(head: &'a str, wanted: &str) -> Option<&'a str> {
     let mut headers = head.lines().filter_map(|line| line.split_once(':'));
-    headers.find(|(name, _)| name.eq_ignore_ascii_case("if-none-match")).map(|(_, value)| value.trim())
+    headers.find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim())
 }
