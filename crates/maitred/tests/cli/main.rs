@@ -15,6 +15,7 @@ mod loss;
 mod postgres;
 mod program;
 mod project;
+mod providers;
 mod proxies;
 mod sale_rush;
 mod sale_statistics;

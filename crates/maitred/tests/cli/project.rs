@@ -184,3 +184,84 @@ fn what_cannot_be_done_is_said() {
     run(&["project", "--once", "--to", "mysql://x", "--url", &url]).fails(2, &["--to"]);
     server.stop();
 }
+
+#[test]
+fn events_are_tables_and_those_of_an_older_projection_move_there() {
+    let (folder, postgres) = (Folder::new(), Postgres::start());
+    let server = demo(&folder);
+    let synced = |provider: &str| {
+        let path = format!("/v1/tenants/demo/providers/{provider}");
+        let started = Instant::now();
+        while server.get(&path).1["last_success_at"].is_null() {
+            assert!(started.elapsed() < PATIENCE, "{provider} is not synced");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    synced("arena");
+    synced("hall");
+    project(&server, &postgres, &["--once"]).succeeds();
+    let find =
+        "/v1/tenants/demo/events/search?starts_at=2000-01-01T00:00:00Z&ends_at=2100-01-01T00:00:00Z&limit=1";
+    let shown = server.get(find).1["items"][0].clone();
+    let id = shown["id"].as_str().expect("an id");
+    let event = server.get(&format!("/v1/tenants/demo/events/{id}")).1;
+    let counted = |table: &str, column: &str| {
+        postgres
+            .ask(&format!("SELECT count(*) FROM maitred.{table} WHERE tenant = 'demo' AND {column} = '{id}'"))
+    };
+    let plans = event["plans"].as_array().expect("plans");
+    let zones: usize = plans.iter().map(|plan| plan["zones"].as_array().expect("zones").len()).sum();
+    assert_eq!(counted("event_plans", "event_id"), [plans.len().to_string()]);
+    assert_eq!(counted("event_zones", "event_id"), [zones.to_string()]);
+    let row = "SELECT provider, external_id, min_price_amount, max_price_amount, price_currency, version";
+    let row = postgres.ask(&format!("{row} FROM maitred.events WHERE id = '{id}'"));
+    let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let fields = [
+        &event["provider"],
+        &event["external_id"],
+        &event["min_price"]["amount"],
+        &event["max_price"]["amount"],
+        &event["min_price"]["currency"],
+        &event["version"],
+    ];
+    assert_eq!(row, [fields.map(text).join(" ")]);
+    let same_start =
+        format!("SELECT starts_at = '{}' FROM maitred.events WHERE id = '{id}'", text(&event["starts_at"]));
+    assert_eq!(postgres.ask(&same_start), ["t"]);
+
+    // Tables as an older program has left them: events are records there, and the cursor is behind them.
+    let everything = "SELECT (SELECT md5(string_agg(e::text, ';' ORDER BY e.id)) FROM maitred.events e),
+        (SELECT md5(string_agg(p::text, ';' ORDER BY p.event_id, p.id)) FROM maitred.event_plans p),
+        (SELECT md5(string_agg(z::text, ';' ORDER BY z.event_id, z.plan_id, z.id)) FROM maitred.event_zones z)";
+    let ids = postgres.ask("SELECT id FROM maitred.events ORDER BY id");
+    assert!(ids.len() > 100, "{}", ids.len());
+    // Those of the newest versions alone, so that a change of a feed in between does not show.
+    let kept = postgres.ask(everything);
+    server.signal("STOP");
+    postgres.ask(
+        "INSERT INTO maitred.records SELECT e.tenant, 'event', e.id, e.version, now(), false, jsonb_build_object(
+             'provider', provider, 'external_id', external_id, 'title', title, 'sell_mode', sell_mode, 'ever_online',
+             ever_online, 'organizer', organizer, 'starts_at', starts_at, 'ends_at', ends_at, 'min_price',
+             jsonb_build_object('amount', min_price_amount, 'currency', price_currency), 'max_price',
+             jsonb_build_object('amount', max_price_amount, 'currency', price_currency), 'first_seen_at',
+             first_seen_at, 'vanished_at', vanished_at, 'updated_at', updated_at, 'plans', (SELECT
+             coalesce(jsonb_agg(to_jsonb(p) || jsonb_build_object('zones', (SELECT coalesce(jsonb_agg(to_jsonb(z) ||
+             jsonb_build_object('price', jsonb_build_object('amount', z.price_amount, 'currency', z.price_currency))),
+             '[]') FROM maitred.event_zones z WHERE (z.tenant, z.event_id, z.plan_id) = (p.tenant, p.event_id, p.id))
+             )), '[]') FROM maitred.event_plans p WHERE (p.tenant, p.event_id) = (e.tenant, e.id)))
+         FROM maitred.events e;
+         DROP TABLE maitred.events, maitred.event_plans, maitred.event_zones;
+         DELETE FROM maitred.projection_versions WHERE version = 2;
+         -- No tenant is asked for, so that nothing but the tables changes.
+         ALTER TABLE maitred.projection_cursors RENAME TO kept_cursors;
+         CREATE TABLE maitred.projection_cursors (LIKE maitred.kept_cursors INCLUDING ALL)",
+    );
+    server.signal("CONT");
+    project(&server, &postgres, &["--once", "--tenant", "default"]).succeeds();
+    assert_eq!(postgres.ask(everything), kept, "they moved as they were");
+    assert_eq!(
+        postgres.ask("SELECT count(*) FROM maitred.records WHERE kind = 'event' AND tenant = 'demo'"),
+        ["0"]
+    );
+    server.stop();
+}

@@ -1,5 +1,6 @@
 //! Providers, their runs and their events over HTTP, with a provider that answers, fails, hangs and lies.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use maitred::syncer::Syncer;
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use crate::feeds::{Feeds, Says, feed};
 use crate::server::Server;
 
-const PROVIDERS: &str = "/v1/tenants/default/providers";
+pub(crate) const PROVIDERS: &str = "/v1/tenants/default/providers";
 const ARENA: &str = "/v1/tenants/default/providers/arena";
 const EVENTS: &str = "/v1/tenants/default/events";
 const YEAR: &str = "starts_at=2030-01-01T00:00:00Z&ends_at=2031-01-01T00:00:00Z";
@@ -20,16 +21,21 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Syncs the providers of a server; those on these addresses may be private.
 fn sync(server: &Server, feeds: &[&Feeds]) -> Syncer {
-    let allowed = feeds.iter().map(|feeds| feeds.address.to_string().parse().expect("a host")).collect();
+    sync_within(server, &feeds.iter().map(|feeds| feeds.address).collect::<Vec<_>>(), 8)
+}
+
+/// The same with so many fetches at once.
+pub(crate) fn sync_within(server: &Server, feeds: &[SocketAddr], slots: usize) -> Syncer {
+    let allowed = feeds.iter().map(|address| address.to_string().parse().expect("a host")).collect();
     let client = Client::new(outgoing::Settings { allowed, ..outgoing::Settings::default() });
     let folder = server.folder().join("feeds");
-    let settings = Settings { folder, slots: 8, spools_bytes_max: SPOOLS_BYTES_MAX, random: |_| 0 };
+    let settings = Settings { folder, slots, spools_bytes_max: SPOOLS_BYTES_MAX, random: |_| 0 };
     let fetcher = Fetcher::new(client.expect("certificates"), settings).expect("a folder");
     let _runtime = server.runtime().enter();
     Syncer::start(&server.app, fetcher)
 }
 
-fn stop(server: &Server, syncer: Syncer) {
+pub(crate) fn stop(server: &Server, syncer: Syncer) {
     server.runtime().block_on(syncer.stop());
 }
 
@@ -38,12 +44,12 @@ fn arena(feeds: &Feeds) -> Value {
     json!({"name": "arena", "url": feeds.url(), "interval_seconds": 3_600, "timeout_seconds": 1})
 }
 
-fn get(server: &Server, path: &str) -> Value {
+pub(crate) fn get(server: &Server, path: &str) -> Value {
     server.get(path).send().ok(200)
 }
 
 /// Waits until `seen` sees in `path` what it looks for.
-fn wait_for(server: &Server, path: &str, seen: impl Fn(&Value) -> bool) -> Value {
+pub(crate) fn wait_for(server: &Server, path: &str, seen: impl Fn(&Value) -> bool) -> Value {
     let since = Instant::now();
     loop {
         let found = get(server, path);

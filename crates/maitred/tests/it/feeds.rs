@@ -17,6 +17,8 @@ pub(crate) enum Says {
     Half(String),
     /// With something else than a feed.
     Other(&'static str),
+    /// With a head that announces 3 GiB, and nothing behind it.
+    TooLong,
     /// Never.
     Nothing,
 }
@@ -92,6 +94,7 @@ fn answer(mut stream: TcpStream, shared: &Mutex<Shared>) {
             format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{}", feed.len(), &feed[..feed.len() / 2])
         }
         Says::Other(text) => format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{text}", text.len()),
+        Says::TooLong => "HTTP/1.1 200 OK\r\nContent-Length: 3221225472\r\n\r\n".to_owned(),
         Says::Nothing => {
             std::thread::sleep(Duration::from_secs(60));
             return;

@@ -13,6 +13,7 @@ mod clock;
 mod consumers;
 mod docs;
 mod examples;
+mod feed_faults;
 mod feed_server;
 mod feeds;
 mod flash_sales;
