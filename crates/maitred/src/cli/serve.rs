@@ -82,6 +82,14 @@ impl Serve {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let socket = runtime.block_on(async { bind(config.server.listen.0) })?;
         let secrets = config.tokens.secrets()?;
+        let mut providers = self.providers(&config)?;
+        let beside_demo = match config.server.demo {
+            true => Some(runtime.block_on(demo_feeds::start())?),
+            false => None,
+        };
+        let of_demo = beside_demo.iter().flat_map(|beside| &beside.feeds);
+        providers.extend(of_demo.map(|feed| Wanted::named(demo::TENANT, feed, demo_feeds::SYNC_INTERVAL)));
+        let client = config.outgoing.client(providers.iter().map(|provider| provider.feed.host.clone()))?;
         let data = &config.server.data;
         let node = Node::start_with(data, &config.storage).map_err(|error| not_started(&error, data))?;
         announce(&node);
@@ -94,13 +102,6 @@ impl Serve {
             );
         }
         let app = node.app_with(access, &config.server.default_tenant, secrets)?;
-        let beside_demo = match config.server.demo {
-            true => Some(runtime.block_on(demo_feeds::start())?),
-            false => None,
-        };
-        let of_demo = beside_demo.as_ref().map_or(&[][..], |beside| &beside.feeds);
-        let providers = self.providers(&config, of_demo)?;
-        let client = config.outgoing.client(providers.iter().map(|provider| provider.feed.host.clone()))?;
         let fetcher = fetcher(data, client.clone())?;
         let workers = node.employ(&app, client)?;
         let proxies = config.server.proxies();
@@ -147,17 +148,15 @@ impl Serve {
         served.map(|()| ExitCode::SUCCESS)
     }
 
-    /// The providers that are to be there. Those of the command line go before those of the file.
-    fn providers(&self, config: &Config, of_demo: &[NamedFeed]) -> Result<Vec<Wanted>, Failure> {
+    /// The providers that were named. Those of the command line go before those of the file.
+    fn providers(&self, config: &Config) -> Result<Vec<Wanted>, Failure> {
         let tenant = &config.server.default_tenant;
         let named = self.providers.iter().map(|feed| Wanted::named(tenant, feed, self.sync_interval));
-        let of_demo = of_demo.iter().map(|feed| Wanted::named(demo::TENANT, feed, demo_feeds::SYNC_INTERVAL));
-        let mut providers: Vec<Wanted> = named.chain(of_demo).collect();
+        let mut providers: Vec<Wanted> = named.collect();
         for provider in &config.providers {
             let wanted = Wanted::of_file(provider, tenant)?;
-            let is_wanted =
-                |other: &Wanted| (&other.tenant, &other.feed.name) == (&wanted.tenant, &wanted.feed.name);
-            if !providers.iter().any(is_wanted) {
+            let names = |other: &Wanted| (other.tenant.clone(), other.feed.name.clone());
+            if !providers.iter().any(|other| names(other) == names(&wanted)) {
                 providers.push(wanted);
             }
         }

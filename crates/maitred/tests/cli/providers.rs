@@ -56,7 +56,7 @@ fn wait_for(read: impl Fn() -> Value, seen: impl Fn(&Value) -> bool) -> Value {
 fn providers_of_the_file_are_brought_in_with_their_secrets_and_a_second_start_changes_nothing() {
     let folder = Folder::new();
     let (address, asked) = feed();
-    let key = folder.write("key", "from a file\n");
+    let key = folder.write("key", "key-of-a-file\n");
     let config = |interval: &str| {
         let text = format!(
             "[storage]\nfree_bytes = 0\n[[providers]]\nname = \"arena\"\nurl = \"http://{address}/feed\"\n\
@@ -70,7 +70,7 @@ fn providers_of_the_file_are_brought_in_with_their_secrets_and_a_second_start_ch
     let path = "/v1/tenants/default/providers/arena";
     let start = |config: &str, more: &[&str]| {
         let args = ["serve", "--data", &data, "--listen", "127.0.0.1:0", "--config", config];
-        Server::start_with(&[&args[..], more].concat(), &[("ARENA_TOKEN", "from a variable")])
+        Server::start_with(&[&args[..], more].concat(), &[("ARENA_TOKEN", "token-of-a-variable")])
     };
     let server = start(&config("1h"), &[]);
     let found = wait_for(|| server.get(path).1, |provider| provider["last_success_at"].is_string());
@@ -78,13 +78,13 @@ fn providers_of_the_file_are_brought_in_with_their_secrets_and_a_second_start_ch
     assert_eq!((&found["time_zone"], &found["currency"]), (&"Europe/Madrid".into(), &"USD".into()));
     assert_eq!(found["header_names"], serde_json::json!(["authorization", "x-key"]));
     let search =
-        "/v1/tenants/default/events/search?starts_at=2030-06-30T19:00:00Z&ends_at=2030-06-30T19:00:00Z";
+        "/v1/tenants/default/events/search?starts_at=2030-06-30T19:00:00Z&ends_at=2030-06-30T19:00:01Z";
     assert_eq!(server.get(search).1["items"][0]["title"], "A concert", "its times are those of Madrid");
     let heads = asked.lock().expect("no panic").clone();
-    assert!(heads.contains("x-key: from a file\r\n"), "{heads}");
-    assert!(heads.contains("authorization: from a variable\r\n"), "{heads}");
+    assert!(heads.contains("x-key: key-of-a-file\r\n"), "{heads}");
+    assert!(heads.contains("authorization: token-of-a-variable\r\n"), "{heads}");
     let errors = server.stop();
-    assert!(!errors.contains("from a"), "{errors}");
+    assert!(!errors.contains("-of-a-"), "{errors}");
 
     let server = start(&config("1h"), &[]);
     assert_eq!(server.get(path).1["version"], 1, "nothing was written");
@@ -127,6 +127,7 @@ fn a_provider_that_cannot_be_is_refused_and_named() {
         let file = folder.write("maitred.toml", &format!("[storage]\nfree_bytes = 0\n{text}"));
         let ran = run(&["serve", "--data", &data, "--listen", "127.0.0.1:0", "--config", &file]);
         assert!(ran.status == 2 && ran.stderr.contains(said), "{text}: {ran:?}");
+        assert!(!folder.path("data").exists(), "nothing was begun");
     }
 }
 
