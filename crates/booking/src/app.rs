@@ -15,6 +15,7 @@ use maitred_web::{AsOf, AtLeast, Preconditions, Problem, problem};
 use crate::accounts::Accounts;
 use crate::admission::Directory;
 use crate::catalogue::status::SyncStatus;
+use crate::brokers::Brokers;
 use crate::feed::Feeds;
 use crate::flash_sales::live::Streams;
 use crate::flash_sales::statistics::Statistics;
@@ -53,6 +54,7 @@ struct Inner {
     job_files: JobFiles,
     webhooks: Webhooks,
     syncing: SyncStatus,
+    brokers: Brokers,
 }
 
 /// Whether callers must say who they are.
@@ -93,6 +95,7 @@ impl App {
             job_files: JobFiles::default(),
             webhooks: Webhooks::default(),
             syncing: SyncStatus::default(),
+            brokers: Brokers::default(),
         }))
     }
 
@@ -144,6 +147,11 @@ impl App {
     /// What webhooks need besides the view.
     pub fn webhooks(&self) -> &Webhooks {
         &self.0.webhooks
+    }
+
+    /// The connections to message brokers.
+    pub fn brokers(&self) -> &Brokers {
+        &self.0.brokers
     }
 
     /// What accounts need besides the view.

@@ -14,6 +14,7 @@ pub mod app;
 pub mod appointments;
 pub mod background;
 pub mod batches;
+pub mod brokers;
 pub mod catalogue;
 pub mod changes;
 pub mod consumers;

@@ -6,11 +6,12 @@
 //! ```
 //!
 //! Beside them stand [`outgoing`], how a server that somebody named is spoken to; [`xml_feed`], the events that
-//! providers have for sale; and [`feed_fetch`], how these come here.
+//! providers have for sale; [`feed_fetch`], how these come here; and, as the feature `rabbitmq`, how messages are
+//! published to a broker and taken from it.
 //!
 //! Invariants:
-//! - Nothing here knows the product: what a record means is said elsewhere. Nothing but [`outgoing`] and
-//!   [`feed_fetch`] does I/O or reads a clock.
+//! - Nothing here knows the product: what a record means is said elsewhere. Nothing but [`outgoing`],
+//!   [`feed_fetch`] and `rabbitmq` does I/O or reads a clock.
 //! - Memory is bounded by [`RECORD_BYTES_MAX`] and a piece of the input (for Avro, by a block), whatever is read.
 //! - No input makes a reader panic, and how the input is cut into pieces changes nothing.
 //! - A broken record costs itself: it is named with its place, and reading goes on behind it.
@@ -22,6 +23,8 @@ mod avro;
 pub mod feed_fetch;
 mod fields;
 pub mod outgoing;
+#[cfg(feature = "rabbitmq")]
+pub mod rabbitmq;
 mod read;
 pub mod salon;
 mod write;

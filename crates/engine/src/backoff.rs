@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// Waiting times, from the first to the longest, and the chance behind them.
 #[derive(Debug, Clone)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     first: Duration,
     max: Duration,
     state: u64,
@@ -15,12 +15,12 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     /// The first wait is at most `first`, each further one at most twice as long, and none longer than `max`.
-    pub(crate) fn new(first: Duration, max: Duration, seed: u64) -> Self {
+    pub fn new(first: Duration, max: Duration, seed: u64) -> Self {
         Backoff { first, max, state: seed }
     }
 
     /// How long to wait after so many failures in a row, from 1. Never nothing: who waits lets others go first.
-    pub(crate) fn delay(&mut self, failures: u32) -> Duration {
+    pub fn delay(&mut self, failures: u32) -> Duration {
         let doubled = self.first.saturating_mul(1 << failures.saturating_sub(1).min(20));
         let most = doubled.min(self.max).as_micros() as u64;
         Duration::from_micros(1 + self.random() % most.max(1))

@@ -9,7 +9,7 @@
 
 pub mod apply;
 pub mod background;
-mod backoff;
+pub mod backoff;
 pub mod batch;
 pub mod clock;
 pub mod command;

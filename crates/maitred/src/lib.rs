@@ -4,6 +4,8 @@
 //! the commands.
 
 pub mod assemble;
+#[cfg(feature = "rabbitmq")]
+pub mod brokers;
 pub mod check;
 pub mod cli;
 pub mod clock;

@@ -10,6 +10,7 @@
 //! from this machine. Prometheus sends it with `authorization: { credentials: mk_… }`.
 
 mod background;
+mod brokers;
 mod catalogue;
 mod webhooks;
 
@@ -245,6 +246,7 @@ impl Collector for Server {
         self.encode_requests(&mut encoder)?;
         self.encode_engine(&mut encoder)?;
         self.encode_background(&mut encoder)?;
+        brokers::encode(&self.app, &mut encoder)?;
         webhooks::encode(&self.app, &mut encoder)?;
         catalogue::encode(&self.app, &mut encoder)?;
         self.encode_scrub(&mut encoder)

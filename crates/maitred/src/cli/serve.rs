@@ -24,6 +24,8 @@ use tower::util::option_layer;
 use super::failure::{Done, Failure, not_started};
 use super::{logging, out};
 use crate::assemble::{Node, random};
+#[cfg(feature = "rabbitmq")]
+use crate::brokers;
 use crate::config::{Config, Flags, Limits};
 use crate::first_providers::{self, Interval, NamedFeed, Wanted};
 use crate::gate::Gate;
@@ -68,6 +70,10 @@ pub struct Serve {
     /// How often those providers are synced, such as 15s or 5m
     #[arg(long, value_name = "INTERVAL", default_value = "60s")]
     sync_interval: Interval,
+    /// Publish the changes of all tenants to RabbitMQ, to the topic exchange `maitred` that is declared there; --config has
+    /// more settings, and keeps the password out of sight
+    #[arg(long, env = "MAITRED_PUBLISH", hide_env_values = true, value_name = "URL")]
+    publish: Option<String>,
 }
 
 impl Serve {
@@ -77,6 +83,9 @@ impl Serve {
     /// [`Failure`]: whatever keeps it from starting.
     pub fn run(self) -> Done {
         let mut config = Config::load(self.flags.clone())?;
+        if let Some(url) = self.publish.clone() {
+            config.publish_to(url)?;
+        }
         logging::start(&config.log)?;
         config.limits.connections = connections(config.limits.connections)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -90,6 +99,8 @@ impl Serve {
         let of_demo = beside_demo.iter().flat_map(|beside| &beside.feeds);
         providers.extend(of_demo.map(|feed| Wanted::named(demo::TENANT, feed, demo_feeds::SYNC_INTERVAL)));
         let client = config.outgoing.client(providers.iter().map(|provider| provider.feed.host.clone()))?;
+        #[cfg(feature = "rabbitmq")]
+        let brokers = config.broker_addresses()?;
         let data = &config.server.data;
         let node = Node::start_with(data, &config.storage).map_err(|error| not_started(&error, data))?;
         announce(&node);
@@ -133,10 +144,19 @@ impl Serve {
             }
             first_providers::ensure(&app, &providers).await.map_err(Failure::unable)?;
             let syncer = Syncer::start(&app, fetcher);
+            #[cfg(feature = "rabbitmq")]
+            let brokers = match brokers.is_empty() {
+                true => None,
+                false => Some(brokers::Workers::start(&app, brokers, random().map(u64::from_le_bytes)?)?),
+            };
             app.readiness().ready();
             out::tell(format_args!("listening on http://{address}"));
             let life = (gate, app.readiness().clone());
             serve_until_stopped(listener, service, life, signals, &config.limits).await;
+            #[cfg(feature = "rabbitmq")]
+            if let Some(brokers) = brokers {
+                tokio::task::block_in_place(|| brokers.stop());
+            }
             syncer.stop().await;
             keep_tries(&app).await;
             Ok::<_, Failure>(())

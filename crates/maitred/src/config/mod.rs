@@ -6,6 +6,7 @@
 //! - Providers of events stand in the file alone ([`providers`]), or are named by `serve --provider`.
 //! - `maitred.default.toml` names every key with its built-in value; a test holds it to that.
 
+mod brokers;
 mod limits;
 mod listen;
 mod log;
@@ -29,6 +30,7 @@ use maitred_engine::overlay::LAYER_BYTES_MAX;
 use maitred_web::rate::QUOTA_MAX;
 use serde::Deserialize;
 
+pub use brokers::{Broker, Commands, Consume, From, Publish, Unroutable};
 pub use limits::{Limits, LimitsLayer};
 pub use listen::Listen;
 pub use log::{Log, LogFormat, LogLayer};
@@ -60,6 +62,8 @@ pub struct Config {
     pub outgoing: Outgoing,
     /// Providers of events, of the file alone.
     pub providers: Vec<FileProvider>,
+    /// The brokers. They stand in the file alone; `serve --publish` adds one.
+    pub brokers: Vec<Broker>,
 }
 
 /// What the command line and the environment say. On the command line no section has a name.
@@ -103,6 +107,7 @@ struct FileLayer {
     tokens: TokensLayer,
     outgoing: OutgoingLayer,
     providers: Vec<FileProvider>,
+    brokers: Vec<Broker>,
 }
 
 /// Why a configuration does not apply.
@@ -163,6 +168,7 @@ impl Config {
             config.tokens.overlay(file.tokens);
             config.outgoing.overlay(file.outgoing);
             config.providers = file.providers;
+            config.brokers = file.brokers;
         }
         config.server.overlay(flags.server);
         config.log.overlay(flags.log);
@@ -175,13 +181,37 @@ impl Config {
         Ok(config)
     }
 
+    /// Adds the broker of `serve --publish`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] where it cannot be, or the file has another of its name.
+    pub fn publish_to(&mut self, url: String) -> Result<(), ConfigError> {
+        self.brokers.push(Broker::of_flag(url));
+        brokers::check(&self.brokers)
+    }
+
+    /// The brokers with their addresses.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the file or the broker, and nothing of a secret.
+    #[cfg(feature = "rabbitmq")]
+    pub fn broker_addresses(
+        &self,
+    ) -> Result<Vec<(Broker, maitred_connectors::rabbitmq::Address)>, ConfigError> {
+        let roots = String::from_utf8(self.outgoing.roots()?).ok().filter(|roots| !roots.is_empty());
+        let variable = |name: &str| std::env::var(name).ok();
+        let with_address = |broker: &Broker| Ok((broker.clone(), broker.address(roots.clone(), variable)?));
+        self.brokers.iter().map(with_address).collect()
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         const DAY: u64 = 86_400;
         const GIB: u64 = 1 << 30;
         const QUOTAS: RangeInclusive<u64> = 0..=QUOTA_MAX as u64;
-        let Config { server, log, limits, rates, storage, tokens: _, outgoing, providers } = self;
+        let Config { server, log, limits, rates, storage, tokens: _, outgoing, providers, brokers } = self;
         outgoing.allowed()?;
         providers::check(providers, &server.default_tenant)?;
+        brokers::check(brokers)?;
         for (key, value, range) in [
             ("limits.body_bytes", limits.body_bytes, 1_024..=GIB),
             ("limits.batch_body_bytes", limits.batch_body_bytes, 1_024..=GIB),

@@ -12,7 +12,7 @@ settings! {
         /// Host that webhooks and feeds may reach although its address is private: HOST for all its ports, or HOST:PORT;
         /// may be repeated. Link-local and metadata addresses are never reached [default: []]
         allow: Vec<String> = Vec::new(), "allow-host" "MAITRED_ALLOW_HOST" [value_name = "HOST[:PORT]", value_delimiter = ','];
-        /// File with certificates in PEM that are trusted for https, beside the bundled ones [default: ]
+        /// File with certificates in PEM that are trusted for https and amqps, beside the bundled ones [default: ]
         roots_file: PathBuf = PathBuf::new(), "outgoing-roots-file" "MAITRED_OUTGOING_ROOTS_FILE" [value_name = "FILE"];
     }
 }
@@ -24,12 +24,7 @@ impl Outgoing {
     /// # Errors
     /// [`ConfigError`] names the file or the host.
     pub fn client(&self, named: impl IntoIterator<Item = AllowedHost>) -> Result<Client, ConfigError> {
-        let path = &self.roots_file;
-        let roots = match path.as_os_str().is_empty() {
-            true => Vec::new(),
-            false => std::fs::read(path)
-                .map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?,
-        };
+        let roots = self.roots()?;
         let mut allowed = self.allowed()?;
         for host in named {
             if !allowed.contains(&host) {
@@ -39,6 +34,20 @@ impl Outgoing {
         few_enough(allowed.len())?;
         let invalid = |reason| ConfigError::Invalid { key: "outgoing.roots_file", reason };
         Client::new(Settings { allowed, roots }).map_err(invalid)
+    }
+
+    /// The certificates in PEM that are trusted beside the bundled ones; nothing where no file is named.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the file.
+    pub fn roots(&self) -> Result<Vec<u8>, ConfigError> {
+        let path = &self.roots_file;
+        match path.as_os_str().is_empty() {
+            true => Ok(Vec::new()),
+            false => {
+                std::fs::read(path).map_err(|source| ConfigError::Unreadable { path: path.clone(), source })
+            }
+        }
     }
 
     /// The hosts that may have private addresses.

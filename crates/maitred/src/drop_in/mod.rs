@@ -2,7 +2,8 @@
 //!
 //! Invariants:
 //! - A drop-in translates: it calls the commands and queries that the native API calls, and has no rule of its own.
-//! - Nothing depends on a drop-in but its line in [`crate::router`]: retiring one deletes a folder and that line.
+//! - Nothing depends on a drop-in but its line in [`crate::router`], and on [`sesami`] its line among the shapes of
+//!   messages (`crate::brokers::shape`): retiring one deletes a folder and these lines.
 //!
 //! Next: [`sesami`] for appointments, [`fapi`] for bookings of salons, [`bookipi`] for the flash sale,
 //! [`integrator`] for events.

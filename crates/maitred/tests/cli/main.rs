@@ -1,5 +1,7 @@
 //! The program as a shell sees it: arguments, output, exit statuses, signals.
 
+#[cfg(feature = "rabbitmq")]
+mod brokers;
 mod check;
 mod clock;
 mod config;
@@ -17,6 +19,8 @@ mod program;
 mod project;
 mod providers;
 mod proxies;
+#[cfg(feature = "rabbitmq")]
+mod rabbitmq;
 mod sale_rush;
 mod sale_statistics;
 mod serve;

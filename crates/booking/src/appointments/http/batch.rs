@@ -140,6 +140,18 @@ impl BatchItem {
     }
 }
 
+/// One item as a message has it, as a command.
+///
+/// # Errors
+/// [`Problem`] for what is no item, or one that no command can express. Texts and the order of times are the rules'
+/// business.
+pub fn read_item(json: &[u8]) -> Result<Command, Problem> {
+    let item: BatchItem = serde_json::from_slice(json)
+        .map_err(|error| Problem::new(problem::BODY_INVALID, format!("{error}.")))?;
+    let (external_id, input) = item.into_input()?;
+    Ok(Command::Upsert(upsert(external_id, input)?))
+}
+
 /// What became of one item of a batch.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]

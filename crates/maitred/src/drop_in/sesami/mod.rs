@@ -34,12 +34,14 @@ use maitred_core::{Class, Rejection};
 use maitred_web::idempotency::IDEMPOTENT_REPLAYED;
 use maitred_web::limits::BODY_BYTES_MAX;
 use maitred_web::{Attempt, Problem, json};
+use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use self::answer::{Answer, IGNORED_STALE, JSON_UTF8, OK, Row, TIME_RANGE_UNAVAILABLE};
 use self::body::Upsert;
 pub use self::manner::MannerLayer;
+pub use self::org::ORG_DEFAULT;
 use self::query::Selection;
 use super::counted;
 
@@ -108,6 +110,20 @@ fn command(upsert: Upsert) -> appointments::Command {
         if_version: None,
         if_none_match_any: false,
     })
+}
+
+/// What a message says whose content is the body of `POST /api/appointments`: the organisation that it names, and the
+/// command. [`ORG_DEFAULT`] stands for none.
+///
+/// # Errors
+/// A code and a sentence, as Sesami's clients know them.
+pub fn read_message(json: &[u8]) -> Result<(String, appointments::Command), (String, String)> {
+    let mut upsert = body::read(Some(b"application/json"), json).map_err(|answer| {
+        let said: Value = serde_json::from_str(&answer.body).unwrap_or_default();
+        let text = |name: &str| said[name].as_str().map(str::to_owned);
+        (text("code").unwrap_or_else(|| "INVALID_MESSAGE".to_owned()), text("message").unwrap_or_default())
+    })?;
+    Ok((std::mem::take(&mut upsert.org), command(upsert)))
 }
 
 fn accepted(outcome: &Outcome) -> Answer {

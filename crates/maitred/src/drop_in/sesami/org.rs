@@ -19,7 +19,7 @@ use super::answer::Answer;
 use crate::drop_in::tenant::{self, NotCreated};
 
 /// The organisation of a request that names none.
-pub(super) const ORG_DEFAULT: &str = "default";
+pub const ORG_DEFAULT: &str = "default";
 
 /// Who asks. An open server reads no credentials: what a client sends there was meant for another.
 ///
