@@ -177,11 +177,14 @@ fn every_change_arrives_in_its_records_order_whoever_is_killed_in_between() {
     server.stop();
     let server = start();
     write(&server, 1);
-    let last = until("the newest have arrived", || {
-        got.extend(broker.drain("all"));
-        got.iter().rposition(|message| message.id > String::new()).filter(|_| got.len() >= told.len())
+    let mut newest = Vec::new();
+    until("the newest have arrived", || {
+        newest.extend(broker.drain("all"));
+        (newest.len() >= RECORDS).then_some(())
     });
-    assert!(last > 0);
+    let before: BTreeSet<_> = got.iter().map(|message| &message.id).collect();
+    let again: Vec<_> = newest.iter().filter(|message| before.contains(&message.id)).collect();
+    assert!(again.is_empty() && newest.len() == RECORDS, "{again:?}");
     let errors = server.stop();
     assert!(!errors.contains("guest"), "{errors}");
 }
@@ -241,8 +244,7 @@ fn commands_are_taken_once_and_what_cannot_be_done_is_put_aside_with_its_reason(
             ("g", &second),
         ],
     );
-    let dead = until("five are put aside", || (broker.waiting("native.dead") == Some(5)).then_some(()));
-    let () = dead;
+    until("five are put aside", || (broker.waiting("native.dead") == Some(5)).then_some(()));
     let letters = broker.drain("native.dead");
     let reasons: Vec<_> =
         letters.iter().map(|letter| (letter.id.as_str(), letter.header("x-maitred-code"))).collect();
