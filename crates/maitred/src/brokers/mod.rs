@@ -32,7 +32,7 @@ const RECONNECT_FIRST: Duration = Duration::from_millis(200);
 const RECONNECT_MAX: Duration = Duration::from_secs(10);
 /// A connection that has lasted so long has been a good one: the waits begin anew.
 const GOOD_AFTER: Duration = Duration::from_secs(10);
-/// How long a stop waits for confirms and answers.
+/// How long a stop waits for confirms and answers; for a broker that does not answer at all, twice as long.
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
 /// What follows a decision gives way to deciding.
 const NICENESS: i32 = 10;
@@ -112,7 +112,7 @@ impl Workers {
 }
 
 async fn run(shared: Shared, brokers: Vec<(Broker, Address)>) {
-    let mut tasks = JoinSet::new();
+    let (mut tasks, mut stopping) = (JoinSet::new(), shared.stopping.clone());
     for (broker, address) in brokers {
         let broker = Arc::new(broker);
         if broker.publish.is_some() {
@@ -130,7 +130,15 @@ async fn run(shared: Shared, brokers: Vec<(Broker, Address)>) {
             }));
         }
     }
-    while tasks.join_next().await.is_some() {}
+    let all = async { while tasks.join_next().await.is_some() {} };
+    let too_late = async {
+        stopped(&mut stopping).await;
+        tokio::time::sleep(2 * STOP_PATIENCE).await;
+    };
+    tokio::select! {
+        () = all => {}
+        () = too_late => tracing::warn!("a broker does not answer: stopping without it"),
+    }
 }
 
 /// Runs a task until it ends; one that panics begins anew from what is kept.
