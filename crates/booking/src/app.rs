@@ -20,6 +20,7 @@ use crate::feed::Feeds;
 use crate::flash_sales::live::Streams;
 use crate::flash_sales::statistics::Statistics;
 use crate::jobs::JobFiles;
+use crate::mail::courier::Mailing;
 use crate::readiness::Readiness;
 use crate::sealing::Sealer;
 use crate::soundness::Soundness;
@@ -55,6 +56,7 @@ struct Inner {
     webhooks: Webhooks,
     syncing: SyncStatus,
     brokers: Brokers,
+    mailing: Mailing,
 }
 
 /// Whether callers must say who they are.
@@ -96,6 +98,7 @@ impl App {
             webhooks: Webhooks::default(),
             syncing: SyncStatus::default(),
             brokers: Brokers::default(),
+            mailing: Mailing::default(),
         }))
     }
 
@@ -152,6 +155,11 @@ impl App {
     /// The connections to message brokers.
     pub fn brokers(&self) -> &Brokers {
         &self.0.brokers
+    }
+
+    /// What mail needs besides the view.
+    pub fn mailing(&self) -> &Mailing {
+        &self.0.mailing
     }
 
     /// What accounts need besides the view.

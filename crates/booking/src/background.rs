@@ -11,12 +11,13 @@ use maitred_engine::timers::Timed;
 
 use crate::consumers::{self, CursorKept, DeadLetterParked, Holder};
 use crate::flash_sales::processing::OrderProcessing;
+use crate::mail::notices::Notices;
 use crate::salons::offering::WaitlistOffers;
 use crate::{Booking, Command, timer};
 
 /// Every consumer of the product. Each has a name of its own.
 pub fn all_consumers() -> Vec<Arc<dyn Consumer<Booking>>> {
-    vec![Arc::new(OrderProcessing), Arc::new(WaitlistOffers)]
+    vec![Arc::new(OrderProcessing), Arc::new(WaitlistOffers), Arc::new(Notices)]
 }
 
 impl Timed for Booking {

@@ -25,6 +25,7 @@ use crate::catalogue::http::{EventBody, ProviderBody};
 use crate::flash_sales::http::{OrderBody, ProductBody, SaleBody};
 use crate::flash_sales::{Order, Product, Sale, Versioned};
 use crate::jobs::http::{JobBody, ScheduleBody};
+use crate::mail::http::MailSettingsBody;
 use crate::parameters::{PositionHeader, TenantPath};
 use crate::record::{self, Change, Kind};
 use crate::salons::http::bodies::{
@@ -38,7 +39,7 @@ use crate::tenants::http::keys::ApiKeyBody;
 use crate::tenants::http::tenants::TenantBody;
 use crate::webhooks::Endpoint;
 use crate::webhooks::http::WebhookBody;
-use crate::{accounts, appointments, catalogue, feed, jobs, salons, tenants};
+use crate::{accounts, appointments, catalogue, feed, jobs, mail, salons, tenants};
 
 /// A page is cut when its records have about this many bytes, so that no view is held for long.
 const PAGE_BYTES: usize = 256 * 1024;
@@ -54,7 +55,7 @@ pub struct ChangeBody {
     at: Time,
     /// The kind of record: `appointment`, `product`, `sale`, `order`, `user`, `salon_settings`, `employee`, `service`,
     /// `resource`, `customer`, `shift_plan` (its `record_id` is the employee's), `booking`, `booking_series`,
-    /// `waitlist_entry`, `legacy_booking`, `webhook`, `provider` (of events), `event`, `job` or `schedule`; in the
+    /// `waitlist_entry`, `legacy_booking`, `webhook`, `provider` (of events), `event`, `mail_settings`, `job` or `schedule`; in the
     /// server's feed `tenant`, `api_key`, `job` or `schedule`.
     kind: &'static str,
     /// The record's `id`.
@@ -109,6 +110,8 @@ pub enum ChangeData {
     Provider(ProviderBody),
     /// Of the kind `event`.
     Event(EventBody),
+    /// Of the kind `mail_settings`.
+    MailSettings(MailSettingsBody),
     /// Of the kind `tenant`.
     Tenant(TenantBody),
     /// Of the kind `api_key`.
@@ -210,6 +213,10 @@ fn data(view: &View, change: &Change<'_>) -> (Uuid, ChangeData) {
         Kind::Event => {
             let found = Versioned::<catalogue::Event>::read(&change.version);
             (found.is.id, ChangeData::Event(found.into()))
+        }
+        Kind::MailSettings => {
+            let found = Versioned::<mail::Settings>::read(&change.version);
+            (Uuid::nil(), ChangeData::MailSettings(found.into()))
         }
         Kind::Tenant => {
             let found = tenants::view::read(&change.version);

@@ -24,6 +24,7 @@ pub mod flash_sales;
 pub mod imported;
 pub mod jobs;
 pub mod json;
+pub mod mail;
 pub mod money;
 pub mod name;
 pub mod paging;

@@ -70,6 +70,8 @@ pub enum Kind {
     Job = 40,
     /// A schedule, by its id.
     Schedule = 41,
+    /// What a tenant sends by mail, by 0.
+    MailSettings = 42,
 }
 
 impl Kind {
@@ -98,12 +100,13 @@ impl Kind {
             Kind::Webhook => "webhook",
             Kind::Provider => "provider",
             Kind::Event => "event",
+            Kind::MailSettings => "mail_settings",
         }
     }
 
     /// The kinds that tenants' change feeds tell of.
     pub fn in_feeds() -> impl Iterator<Item = Self> {
-        const IN_FEEDS: [Kind; 20] = [
+        const IN_FEEDS: [Kind; 21] = [
             Kind::Appointment,
             Kind::User,
             Kind::Product,
@@ -124,6 +127,7 @@ impl Kind {
             Kind::Event,
             Kind::Job,
             Kind::Schedule,
+            Kind::MailSettings,
         ];
         IN_FEEDS.into_iter()
     }
@@ -152,6 +156,7 @@ impl Kind {
             37 => Kind::Event,
             40 => Kind::Job,
             41 => Kind::Schedule,
+            42 => Kind::MailSettings,
             _ => panic!("a view of this build holds no records of kind {number}"),
         }
     }
@@ -255,6 +260,8 @@ pub enum Index {
     RunByProvider = 38,
     /// Number of the tenant, hash of the provider's name → how far a provider is. Kept in the system tenant.
     ProviderState = 39,
+    /// Part, and what stands behind it → a mail, or what leads to one ([`crate::mail::view`]).
+    Mail = 43,
 }
 
 impl Index {

@@ -152,6 +152,8 @@ domains! {
     9 Batches(batches) facts 900..=999;
     /// Long work, and what queues it by itself.
     10 Jobs(jobs) facts 1000..=1099;
+    /// What customers are told by mail.
+    11 Mail(mail) facts 1100..=1199;
 }
 
 #[cfg(test)]

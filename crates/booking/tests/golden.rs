@@ -7,6 +7,8 @@
 mod catalogue_samples;
 #[path = "golden/jobs.rs"]
 mod job_samples;
+#[path = "golden/mail.rs"]
+mod mail_samples;
 #[path = "golden/salons.rs"]
 mod salon_samples;
 #[path = "golden/webhooks.rs"]
@@ -145,6 +147,7 @@ fn samples() -> Vec<(&'static str, Fact)> {
     samples.extend(salon_samples::all().map(|(name, fact)| (name, Fact::Salons(fact))));
     samples.extend(webhook_samples::all().map(|(name, fact)| (name, Fact::Webhooks(fact))));
     samples.extend(catalogue_samples::all().map(|(name, fact)| (name, Fact::Catalogue(fact))));
+    samples.extend(mail_samples::all().map(|(name, fact)| (name, Fact::Mail(fact))));
     samples.extend(account_samples().map(|(name, fact)| (name, Fact::Accounts(fact))));
     samples
 }
@@ -338,6 +341,7 @@ const VIEWS: &[(&str, std::ops::RangeInclusive<u16>)] = &[
     ("view-jobs", 1000..=1099),
     ("view-webhooks", 700..=799),
     ("view-catalogue", 800..=899),
+    ("view-mail", 1100..=1199),
 ];
 
 #[test]

@@ -36,6 +36,7 @@ use maitred_storage::view_memory::MemoryStore;
 
 use crate::config::{Storage, TokenSecrets};
 use crate::jobs::{Workers, all_kinds};
+use crate::mail::{self, Relay};
 use crate::scrubber::{Rate, SCRUB_PAUSE, Scrubber};
 use crate::snapshotter::Snapshotter;
 use crate::webhooks::{self, HttpCourier};
@@ -248,6 +249,14 @@ impl Node {
         let sealer = secret::Sealer::new(&self.folder.secret("webhook", random()?)?);
         app.webhooks().employ(sealer, Box::new(HttpCourier(client)));
         Ok(webhooks::Workers::start(app.clone(), random().map(u64::from_le_bytes)?))
+    }
+
+    /// Starts the worker behind mail, who sends by `relay`. It is to be stopped before the node.
+    ///
+    /// # Errors
+    /// [`StartError::Random`].
+    pub fn employ_mail(&self, app: &App, relay: Relay) -> Result<mail::Worker, StartError> {
+        Ok(mail::Worker::start(app.clone(), relay, random().map(u64::from_le_bytes)?))
     }
 
     /// Answers what waits, flushes, and lets go of the folder.

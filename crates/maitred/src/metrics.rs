@@ -12,6 +12,7 @@
 mod background;
 mod brokers;
 mod catalogue;
+mod mail;
 mod webhooks;
 
 use std::collections::HashMap;
@@ -249,6 +250,7 @@ impl Collector for Server {
         brokers::encode(&self.app, &mut encoder)?;
         webhooks::encode(&self.app, &mut encoder)?;
         catalogue::encode(&self.app, &mut encoder)?;
+        mail::encode(&self.app, &mut encoder)?;
         self.encode_scrub(&mut encoder)
     }
 }

@@ -17,6 +17,7 @@ use maitred_booking::changes;
 use maitred_booking::consumers::http as consumers;
 use maitred_booking::flash_sales::http::{orders, products, reports, sales};
 use maitred_booking::jobs::http::{jobs, schedules, server as server_jobs};
+use maitred_booking::mail::http as mail;
 use maitred_booking::salons::http::{
     availability, booking, bookings, calendar, customers, employees, legacy_bookings, phone, plans,
     resources, series, services, settings, waitlist,
@@ -164,6 +165,10 @@ pub fn with_limits(app: &App, limits: &Limits) -> (Router, utoipa::openapi::Open
         .allow(Owner, routes!(deliveries::retry))
         .allow(Owner, routes!(deliveries::replay))
         .allow(Owner, routes!(deliveries::test))
+        // Mail: what customers are told.
+        .allow(Owner, routes!(mail::settings, mail::update_settings))
+        .allow(Owner, routes!(mail::list))
+        .allow(Owner, routes!(mail::retry))
         // Tenants.
         .allow(Admin, routes!(tenants::create, tenants::list))
         .allow(Owner, routes!(tenants::get, tenants::update))

@@ -125,7 +125,7 @@ pub(super) fn open_holds(
     count
 }
 
-pub(super) fn by_start(tenant: TenantNumber) -> Key {
+pub(crate) fn by_start(tenant: TenantNumber) -> Key {
     Index::BookingByStart.key(tenant)
 }
 

@@ -101,6 +101,7 @@ impl Serve {
         let client = config.outgoing.client(providers.iter().map(|provider| provider.feed.host.clone()))?;
         #[cfg(feature = "rabbitmq")]
         let brokers = config.broker_addresses()?;
+        let relay = config.mail.relay()?;
         let data = &config.server.data;
         let node = Node::start_with(data, &config.storage).map_err(|error| not_started(&error, data))?;
         announce(&node);
@@ -115,6 +116,7 @@ impl Serve {
         let app = node.app_with(access, &config.server.default_tenant, secrets)?;
         let fetcher = fetcher(data, client.clone())?;
         let workers = node.employ(&app, client)?;
+        let mail = relay.map(|relay| node.employ_mail(&app, relay)).transpose()?;
         let proxies = config.server.proxies();
         // An open server answers this machine, which is not limited; a proxy may bring others.
         if access == Access::Keys || proxies.is_some() {
@@ -163,6 +165,9 @@ impl Serve {
         });
         drop(app);
         workers.stop();
+        if let Some(mail) = mail {
+            mail.stop();
+        }
         node.stop();
         tracing::info!("stopped");
         served.map(|()| ExitCode::SUCCESS)

@@ -10,6 +10,7 @@ mod brokers;
 mod limits;
 mod listen;
 mod log;
+mod mail;
 mod outgoing;
 mod providers;
 mod proxies;
@@ -34,6 +35,7 @@ pub use brokers::{Broker, Commands, Consume, From, Publish, Unroutable};
 pub use limits::{Limits, LimitsLayer};
 pub use listen::Listen;
 pub use log::{Log, LogFormat, LogLayer};
+pub use mail::{Mail, MailLayer, MailLogin, MailSecurity};
 pub use outgoing::{Outgoing, OutgoingLayer};
 pub use providers::{FileProvider, HeaderSource, Headers};
 pub use proxies::{Networks, ProxyHeader};
@@ -64,6 +66,8 @@ pub struct Config {
     pub providers: Vec<FileProvider>,
     /// The brokers. They stand in the file alone; `serve --publish` adds one.
     pub brokers: Vec<Broker>,
+    /// The server that takes mail.
+    pub mail: Mail,
 }
 
 /// What the command line and the environment say. On the command line no section has a name.
@@ -93,6 +97,9 @@ pub struct Flags {
     /// Which servers the program may ask on its own.
     #[command(flatten, next_help_heading = "Outgoing requests")]
     pub outgoing: OutgoingLayer,
+    /// The server that takes mail.
+    #[command(flatten, next_help_heading = "Mail")]
+    pub mail: MailLayer,
 }
 
 /// What the file says.
@@ -108,6 +115,7 @@ struct FileLayer {
     outgoing: OutgoingLayer,
     providers: Vec<FileProvider>,
     brokers: Vec<Broker>,
+    mail: MailLayer,
 }
 
 /// Why a configuration does not apply.
@@ -169,6 +177,7 @@ impl Config {
             config.outgoing.overlay(file.outgoing);
             config.providers = file.providers;
             config.brokers = file.brokers;
+            config.mail.overlay(file.mail);
         }
         config.server.overlay(flags.server);
         config.log.overlay(flags.log);
@@ -177,6 +186,7 @@ impl Config {
         config.storage.overlay(flags.storage);
         config.tokens.overlay(flags.tokens);
         config.outgoing.overlay(flags.outgoing);
+        config.mail.overlay(flags.mail);
         config.check()?;
         Ok(config)
     }
@@ -208,8 +218,10 @@ impl Config {
         const DAY: u64 = 86_400;
         const GIB: u64 = 1 << 30;
         const QUOTAS: RangeInclusive<u64> = 0..=QUOTA_MAX as u64;
-        let Config { server, log, limits, rates, storage, tokens: _, outgoing, providers, brokers } = self;
+        let Config { server, log, limits, rates, storage, tokens: _, outgoing, mail, providers, brokers } =
+            self;
         outgoing.allowed()?;
+        mail.check()?;
         providers::check(providers, &server.default_tenant)?;
         brokers::check(brokers)?;
         for (key, value, range) in [
@@ -221,6 +233,9 @@ impl Config {
             ("limits.connections", limits.connections, 1..=1_024 * 1_024),
             ("limits.stop_delay_seconds", limits.stop_delay_seconds, 0..=DAY),
             ("limits.drain_seconds", limits.drain_seconds, 0..=DAY),
+            ("mail.per_second", u64::from(mail.per_second), 1..=1_000),
+            ("mail.connections", u64::from(mail.connections), 1..=64),
+            ("mail.timeout_seconds", mail.timeout_seconds, 1..=600),
             ("rates.address_per_minute", rates.address_per_minute, QUOTAS),
             ("rates.user_per_minute", rates.user_per_minute, QUOTAS),
             ("rates.key_per_minute", rates.key_per_minute, QUOTAS),

@@ -120,6 +120,8 @@ fn write_version(view: &dyn Read, change: &Change<'_>, through: Seq, out: &mut V
         Kind::Job | Kind::Schedule => return false,
         // What it delivers is the other server's own, and its secret opens here alone.
         Kind::Webhook => return false,
+        // Whether mail is sent, and by which server, is for the other one to say.
+        Kind::MailSettings => return false,
         // A provider's secrets open here alone, and its events come with its next feed.
         Kind::Provider | Kind::Event => return false,
     }

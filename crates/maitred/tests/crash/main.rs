@@ -5,6 +5,7 @@
 
 mod flash_sales;
 mod jobs;
+mod mail;
 mod webhooks;
 
 use std::collections::BTreeMap;

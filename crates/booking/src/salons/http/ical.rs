@@ -23,7 +23,7 @@ const CHANGES_MAX: usize = 32;
 
 /// A calendar under construction.
 #[derive(Debug)]
-pub(super) struct Ical {
+pub(crate) struct Ical {
     lines: Lines,
     zone: TimeZone,
     /// `None` is UTC.
@@ -33,13 +33,22 @@ pub(super) struct Ical {
 impl Ical {
     /// A calendar of this name in a zone, which shows this time and nothing before it.
     pub(super) fn new(name: &str, zone: TimeZone, shown: Span) -> Self {
+        Ical::begin(&format!("X-WR-CALNAME:{}", escaped(name)), zone, shown)
+    }
+
+    /// A calendar that is sent by mail, for this method (RFC 5546).
+    pub(crate) fn sent(method: &str, zone: TimeZone, shown: Span) -> Self {
+        Ical::begin(&format!("METHOD:{method}"), zone, shown)
+    }
+
+    fn begin(first_line: &str, zone: TimeZone, shown: Span) -> Self {
         let zone_name = zone.iana_name().filter(|name| *name != "UTC").map(str::to_owned);
         let mut ical = Ical { lines: Lines::default(), zone, name: zone_name };
         for line in ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//maitred//salons//EN", "CALSCALE:GREGORIAN"]
         {
             ical.lines.add(line);
         }
-        ical.lines.add(&format!("X-WR-CALNAME:{}", escaped(name)));
+        ical.lines.add(first_line);
         ical.add_zone(shown);
         ical
     }
@@ -97,6 +106,28 @@ impl Ical {
         lines.add("END:VEVENT");
     }
 
+    /// Adds a visit as its customer sees it, at a salon of this name that writes from this address.
+    pub(crate) fn add_visit(&mut self, booking: &Versioned<Booking>, (salon, address): (&str, &str)) {
+        let services: Vec<&str> = booking.is.items.iter().map(|item| &*item.name).collect();
+        let [start, end] = self.times([booking.is.starts_at, booking.is.ends_at]);
+        let lines = &mut self.lines;
+        lines.add("BEGIN:VEVENT");
+        lines.add(&format!("UID:{}@maitred", booking.is.id));
+        lines.add(&format!("SEQUENCE:{}", booking.version - 1));
+        lines.add(&format!("DTSTAMP:{}", in_utc(booking.updated_at)));
+        lines.add(&format!("DTSTART{start}"));
+        lines.add(&format!("DTEND{end}"));
+        lines.add(&format!("SUMMARY:{}", escaped(&format!("{salon}: {}", services.join(", ")))));
+        // Without a name beside it: a parameter's value takes no quotes, whatever stands in a name.
+        lines.add(&format!("ORGANIZER:mailto:{address}"));
+        lines.add(match booking.is.status {
+            BookingStatus::Held => "STATUS:TENTATIVE",
+            BookingStatus::Cancelled | BookingStatus::Expired => "STATUS:CANCELLED",
+            _ => "STATUS:CONFIRMED",
+        });
+        lines.add("END:VEVENT");
+    }
+
     /// What stands behind the names of two properties, in the same form.
     fn times(&self, times: [Timestamp; 2]) -> [String; 2] {
         let locals = times.map(|at| local_time(&self.zone, at));
@@ -113,7 +144,7 @@ impl Ical {
     }
 
     /// The whole calendar.
-    pub(super) fn finish(mut self) -> String {
+    pub(crate) fn finish(mut self) -> String {
         self.lines.add("END:VCALENDAR");
         self.lines.0
     }

@@ -8,7 +8,7 @@ pub mod calendar;
 pub mod clock;
 pub mod customers;
 pub mod employees;
-mod ical;
+pub(crate) mod ical;
 pub mod legacy_bookings;
 pub mod phone;
 pub mod plans;
