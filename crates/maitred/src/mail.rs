@@ -82,7 +82,7 @@ impl Relay {
             MailSecurity::None => Tls::None,
         };
         let patience = Duration::from_secs(mail.timeout_seconds);
-        let pool = PoolConfig::new().max_size(mail.connections).idle_timeout(IDLE_MAX);
+        let pool = PoolConfig::new().max_size(mail.parallel).idle_timeout(IDLE_MAX);
         let mut builder = Transport::builder_dangerous(host)
             .port(mail.port)
             .tls(tls)
@@ -95,7 +95,7 @@ impl Relay {
         let server = MailServer {
             from: mail.from.clone(),
             per_second: mail.per_second,
-            connections: mail.connections as usize,
+            connections: mail.parallel as usize,
         };
         Ok(Relay { server, from, patience, builder })
     }

@@ -53,11 +53,11 @@ settings! {
         /// The most mails in a second [default: 10]
         per_second: u32 = 10, "mail-per-second" "MAITRED_MAIL_PER_SECOND" [value_name = "N"];
         /// The most mails that are sent beside each other [default: 4]
-        connections: u32 = 4, "mail-connections" "MAITRED_MAIL_CONNECTIONS" [value_name = "N"];
+        parallel: u32 = 4, "mail-parallel" "MAITRED_MAIL_PARALLEL" [value_name = "N"];
         /// How long the server may take for a mail, in seconds [default: 30]
         timeout_seconds: u64 = 30, "mail-timeout-seconds" "MAITRED_MAIL_TIMEOUT_SECONDS" [value_name = "SECONDS"];
         /// File with certificates in PEM that are trusted beside the bundled ones [default: ]
-        roots_file: PathBuf = PathBuf::new(), "mail-roots-file" "MAITRED_MAIL_ROOTS_FILE" [value_name = "FILE"];
+        certificates_file: PathBuf = PathBuf::new(), "mail-certificates-file" "MAITRED_MAIL_CERTIFICATES_FILE" [value_name = "FILE"];
     }
 }
 
@@ -86,14 +86,14 @@ impl Mail {
             return Ok(None);
         }
         self.check()?;
-        let path = &self.roots_file;
+        let path = &self.certificates_file;
         let roots = match path.as_os_str().is_empty() {
             true => Vec::new(),
             false => std::fs::read(path)
                 .map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?,
         };
         let login = self.login(std::env::var(PASSWORD_VARIABLE).ok())?;
-        let invalid = |reason| ConfigError::Invalid { key: "mail.roots_file", reason };
+        let invalid = |reason| ConfigError::Invalid { key: "mail.certificates_file", reason };
         Relay::new(self, login, &roots).map(Some).map_err(invalid)
     }
 

@@ -234,7 +234,7 @@ impl Config {
             ("limits.stop_delay_seconds", limits.stop_delay_seconds, 0..=DAY),
             ("limits.drain_seconds", limits.drain_seconds, 0..=DAY),
             ("mail.per_second", u64::from(mail.per_second), 1..=1_000),
-            ("mail.connections", u64::from(mail.connections), 1..=64),
+            ("mail.parallel", u64::from(mail.parallel), 1..=64),
             ("mail.timeout_seconds", mail.timeout_seconds, 1..=600),
             ("rates.address_per_minute", rates.address_per_minute, QUOTAS),
             ("rates.user_per_minute", rates.user_per_minute, QUOTAS),

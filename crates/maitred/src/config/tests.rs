@@ -163,3 +163,17 @@ fn the_secrets_of_tokens_come_from_a_file_or_a_variable_and_are_not_shown() {
         assert!(error.contains(said) && !error.contains("too short"), "{error}");
     }
 }
+
+#[test]
+fn no_two_settings_have_one_name() {
+    let command = Program::command();
+    let mut names: Vec<_> = command.get_arguments().map(|argument| argument.get_id().clone()).collect();
+    let all = names.len();
+    names.sort();
+    names.dedup();
+    assert_eq!(
+        names.len(),
+        all,
+        "clap knows settings by their names alone, whatever their section: {names:?}"
+    );
+}

@@ -166,7 +166,7 @@ fn what_becomes_of_a_booking_is_told_over_tls_in_order_and_no_name_writes_a_head
     std::fs::write(&password, "secret\n").expect("a file");
     let password = password.to_str().expect("a path").to_owned();
     for option in
-        ["--mail-roots-file", certificates, "--mail-user", "salon", "--mail-password-file", &password]
+        ["--mail-certificates-file", certificates, "--mail-user", "salon", "--mail-password-file", &password]
     {
         options.push(option.to_owned());
     }
