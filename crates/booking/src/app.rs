@@ -14,8 +14,8 @@ use maitred_web::{AsOf, AtLeast, Preconditions, Problem, problem};
 
 use crate::accounts::Accounts;
 use crate::admission::Directory;
-use crate::catalogue::status::SyncStatus;
 use crate::brokers::Brokers;
+use crate::catalogue::status::SyncStatus;
 use crate::feed::Feeds;
 use crate::flash_sales::live::Streams;
 use crate::flash_sales::statistics::Statistics;

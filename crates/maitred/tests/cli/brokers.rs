@@ -311,7 +311,10 @@ fn commands_are_taken_once_and_what_cannot_be_done_is_put_aside_with_its_reason(
         let id = format!("run-{n}");
         until(&id, || version(&server, &id).map(|version| assert_eq!(version, 1, "{id}")));
     }
-    assert_eq!(broker.waiting("native.dead"), Some(0));
+    // The broker that was killed may have forgotten that the letters of before were taken: none is of these messages.
+    let refused = broker.drain("native.dead");
+    let refused: Vec<_> = refused.iter().filter(|letter| letter.body.contains("run-")).collect();
+    assert!(refused.is_empty(), "{refused:?}");
     until("nothing is on its way", || {
         (metric(&server, "maitred_broker_queue_waiting{broker=\"in\",queue=\"native\"}") == 0.0).then_some(())
     });
