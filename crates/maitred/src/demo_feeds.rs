@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Zoned;
 use maitred_booking::Command;
 use maitred_booking::app::App;
+use maitred_booking::record::Kind;
 use maitred_booking::tenants;
 use maitred_booking::webhooks::command::{CreateWebhook, UpdateWebhook};
 use maitred_booking::webhooks::secret::Secret;
@@ -35,6 +36,8 @@ pub const SYNC_INTERVAL: Interval = Interval { seconds: 15 };
 
 /// By this the demo's webhook is known again.
 const DESCRIPTION: &str = "What changes in the demo";
+/// What it tells of: not of events, of which the feeds of the demo have many, and change them all the time.
+const KINDS: [Kind; 3] = [Kind::Appointment, Kind::Booking, Kind::Order];
 /// The most webhooks that are looked through for it.
 const LOOKED_THROUGH: usize = 1_000;
 
@@ -92,7 +95,7 @@ pub async fn subscribe(app: &App, beside: &Beside) -> Result<(), DemoError> {
     };
     let sealed = app.webhooks().sealer().and_then(|sealer| sealer.seal(&beside.secret, tenant, id));
     let secret = sealed.ok_or_else(|| DemoError::Refused("no secret can be sealed".to_owned()))?;
-    let (url, none) = (beside.inbox.clone(), Vec::new);
+    let url = beside.inbox.clone();
     let commands = if known.is_some() {
         let rotate = webhooks::Command::RotateSecret { endpoint: id, secret, overlap_hours: 0 };
         let update = UpdateWebhook {
@@ -110,8 +113,8 @@ pub async fn subscribe(app: &App, beside: &Beside) -> Result<(), DemoError> {
             id,
             url,
             description: Some(DESCRIPTION.to_owned()),
-            kinds: none(),
-            types: none(),
+            kinds: KINDS.to_vec(),
+            types: Vec::new(),
             active: true,
             secret,
         };

@@ -66,8 +66,8 @@ curl http://{host}/v1/tenants/default/appointments</code></pre>
 <p>Started with <code>--demo</code>, the server has a tenant <code>demo</code> with
 <a href="/v1/tenants/demo/appointments">appointments</a>, <a href="/v1/tenants/demo/bookings">bookings</a>,
 <a href="/v1/tenants/demo/sales">a flash sale</a> and <a href="/v1/tenants/demo/providers">two providers of events</a>. What
-changes there is sent to <a href="/v1/tenants/demo/webhooks">its webhook</a>: open the <code>url</code> that this shows, and
-see what has arrived.</p>
+changes of appointments, bookings and orders is sent to <a href="/v1/tenants/demo/webhooks">its webhook</a>: open the
+<code>url</code> that this shows, and see what has arrived.</p>
 "#
     )
 }
