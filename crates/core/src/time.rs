@@ -231,7 +231,7 @@ fn civil_from_days(days: i64) -> (u32, u32, u32) {
     let days = (days + 719_468 + 146_097) as u32;
     let of_century = 4 * days + 3;
     let century = of_century / 146_097;
-    let of_year = u64::from(of_century % 146_097 | 3) * 2_939_745;
+    let of_year = u64::from((of_century % 146_097) | 3) * 2_939_745;
     let year_of_century = (of_year >> 32) as u32;
     let day_of_year = of_year as u32 / 2_939_745 / 4;
     let of_month = 2_141 * day_of_year + 197_913;

@@ -113,7 +113,7 @@ pub async fn subscribe(app: &App, beside: &Beside) -> Result<(), DemoError> {
             id,
             url,
             description: Some(DESCRIPTION.to_owned()),
-            kinds: KINDS.to_vec(),
+            kinds: KINDS.map(|kind| kind.as_str().to_owned()).into(),
             types: Vec::new(),
             active: true,
             secret,

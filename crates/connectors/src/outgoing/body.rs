@@ -57,7 +57,9 @@ impl Body {
                 self.incoming.frame().await.transpose().map_err(|error| broken(&error))
             });
             let Some(frame) = frame.await? else {
-                self.lent.take().map(Lent::give_back);
+                if let Some(lent) = self.lent.take() {
+                    lent.give_back();
+                }
                 return Ok(None);
             };
             // Trailers are of no use here.
@@ -115,8 +117,10 @@ impl Body {
 impl Drop for Body {
     fn drop(&mut self) {
         // A 304 has no body that anybody would read.
-        if self.incoming.is_end_stream() {
-            self.lent.take().map(Lent::give_back);
+        if self.incoming.is_end_stream()
+            && let Some(lent) = self.lent.take()
+        {
+            lent.give_back();
         }
     }
 }

@@ -99,7 +99,8 @@ fn a_connection_is_kept_and_its_client_told_so() {
     assert_eq!(update(&mut client, &[], 1), 200);
     let user = register(&mut client, "ann@example.com");
     let json = |body: Value| body.to_string();
-    let lines: [(&str, Vec<(&str, &str)>, String, u16); 9] = [
+    type Line<'a> = (&'a str, Vec<(&'a str, &'a str)>, String, u16);
+    let lines: [Line<'_>; 9] = [
         ("GET /health", vec![], String::new(), 200),
         ("GET /sales", vec![], String::new(), 200),
         ("GET /Sales/", vec![], String::new(), 200),
