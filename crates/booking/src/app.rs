@@ -17,6 +17,7 @@ use crate::admission::Directory;
 use crate::brokers::Brokers;
 use crate::catalogue::status::SyncStatus;
 use crate::feed::Feeds;
+use crate::flash_sales::hints::Hints;
 use crate::flash_sales::live::Streams;
 use crate::flash_sales::statistics::Statistics;
 use crate::jobs::JobFiles;
@@ -49,6 +50,7 @@ struct Inner {
     feeds: Feeds,
     sale_streams: Streams,
     sale_statistics: Statistics,
+    purchase_hints: Hints,
     readiness: Readiness,
     soundness: Soundness,
     rates: OnceLock<Limiter>,
@@ -91,6 +93,7 @@ impl App {
             feeds: Feeds::default(),
             sale_streams: Streams::default(),
             sale_statistics: Statistics::default(),
+            purchase_hints: Hints::default(),
             readiness: Readiness::default(),
             soundness,
             rates: OnceLock::new(),
@@ -140,6 +143,11 @@ impl App {
     /// The change feeds that are listened to.
     pub fn feeds(&self) -> &Feeds {
         &self.0.feeds
+    }
+
+    /// Which purchases are looked at before they are queued.
+    pub(crate) fn purchase_hints(&self) -> &Hints {
+        &self.0.purchase_hints
     }
 
     /// How the syncing of providers goes.

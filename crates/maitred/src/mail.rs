@@ -34,8 +34,6 @@ const PAUSE: Duration = Duration::from_millis(10);
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
 /// How long it is left alone after a panic.
 const PANIC_PAUSE: Duration = Duration::from_secs(1);
-/// How long a connection is kept for the next mail.
-const IDLE_MAX: Duration = Duration::from_secs(30);
 /// The size of a command of the dispatcher in memory, roughly.
 const COMMAND_BYTES: usize = 512;
 /// What follows a decision gives way to deciding.
@@ -82,7 +80,9 @@ impl Relay {
             MailSecurity::None => Tls::None,
         };
         let patience = Duration::from_secs(mail.timeout_seconds);
-        let pool = PoolConfig::new().max_size(mail.parallel).idle_timeout(IDLE_MAX);
+        // No connection is kept for the next mail: one that was left in the middle of a dialogue would give that mail the
+        // answers of this one.
+        let pool = PoolConfig::new().max_size(0);
         let mut builder = Transport::builder_dangerous(host)
             .port(mail.port)
             .tls(tls)
@@ -197,7 +197,8 @@ async fn send(transport: &Transport, from: Address, letter: Letter, patience: Du
     match tokio::time::timeout(patience, transport.send(message)).await {
         Ok(Ok(response)) => Sent::Taken(said(&response)),
         Ok(Err(error)) => judged(&error, is_plain),
-        Err(_) => Sent::NoServer("the mail server was too slow".to_owned()),
+        // It may have taken it: what is sent again and again within minutes would be that mail a thousand times.
+        Err(_) => Sent::Later("the mail server was too slow".to_owned()),
     }
 }
 
@@ -250,7 +251,9 @@ fn message(from: Address, letter: Letter) -> Result<Message, String> {
         .date(SystemTime::UNIX_EPOCH + Duration::from_micros(micros))
         .header(AutoSubmitted);
     if let Some(address) = &letter.reply_to {
-        builder = builder.reply_to(Mailbox::new(None, parsed(address)?));
+        if let Ok(address) = parsed(address) {
+            builder = builder.reply_to(Mailbox::new(None, address));
+        }
     }
     let texts = MultiPart::alternative()
         .singlepart(SinglePart::plain(letter.text))

@@ -147,7 +147,9 @@ fn lock<K>(counts: &Mutex<Counts<K>>) -> MutexGuard<'_, Counts<K>> {
 impl<K: Hash + Eq> Counts<K> {
     fn left(&self, key: &K, free: u32, now: Instant) -> Option<Duration> {
         let attempts = self.0.get(key)?;
-        let doublings = attempts.count().checked_sub(free)?;
+        let is_forgotten = now.saturating_duration_since(attempts.last_failed) >= FORGOTTEN_AFTER;
+        let count = if is_forgotten { attempts.under_way } else { attempts.count() };
+        let doublings = count.checked_sub(free)?;
         let delay = Duration::from_secs(1).saturating_mul(1 << doublings.min(16)).min(DELAY_MAX);
         delay.checked_sub(now.saturating_duration_since(attempts.last())).filter(|left| !left.is_zero())
     }

@@ -308,7 +308,8 @@ impl Outbox {
     /// The cursor is kept.
     pub fn kept(&mut self, cursor: ChangeId) {
         self.kept = self.kept.max(cursor);
-        self.moved = false;
+        // What was confirmed while it was being kept is still to be kept.
+        self.moved = self.done() > self.kept;
     }
 
     /// Says how far it is at `seq`.

@@ -139,9 +139,11 @@ impl Streams {
                 // Before the view is taken: what is published from now on wakes the task.
                 let mut published = app.engine().watch();
                 published.mark_unchanged();
-                let now = app.engine().now();
-                let (live, next) = LiveSale::read(&app.engine().view(), key, now)
-                    .ok_or_else(|| Problem::not_found("sale"))?;
+                let view = app.engine().view();
+                let now = app.engine().now().max(view.timestamp());
+                let (live, next) =
+                    LiveSale::read(&view, key, now).ok_or_else(|| Problem::not_found("sale"))?;
+                drop(view);
                 let (sender, receiver) = watch::channel(live.told(now));
                 vacant.insert(sender.clone());
                 tokio::spawn(Teller { app: app.clone(), key, sender, next }.tell(published));
@@ -186,8 +188,10 @@ impl Teller {
 
     fn look(&mut self) {
         let engine = self.app.engine();
-        let now = engine.now();
-        let Some((live, next)) = LiveSale::read(&engine.view(), self.key, now) else { return };
+        let view = engine.view();
+        let now = engine.now().max(view.timestamp());
+        let Some((live, next)) = LiveSale::read(&view, self.key, now) else { return };
+        drop(view);
         self.next = next;
         self.sender.send_if_modified(|told| {
             let changed = told.is != live;

@@ -48,6 +48,7 @@
 
 pub mod command;
 pub mod fact;
+pub(crate) mod hints;
 pub mod http;
 pub mod live;
 pub mod processing;

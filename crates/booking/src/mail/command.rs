@@ -92,7 +92,7 @@ pub fn validate(settings: &Settings) -> Vec<Violation> {
         }
     }
     if let Some(address) = &settings.reply_to
-        && email::normalise(address).is_none()
+        && (email::normalise(address).is_none() || !is_plain(address))
     {
         let detail = "reply_to must be an address such as salon@example.com";
         found.push(Violation::new("/reply_to", "invalid-reply-to", detail));
@@ -102,4 +102,9 @@ pub fn validate(settings: &Settings) -> Vec<Violation> {
         found.push(Violation::new("/reminder_hours", "invalid-reminder-hours", detail));
     }
     found
+}
+
+/// Whether every server and every program takes an address: it is ASCII without blanks and quotes.
+fn is_plain(address: &str) -> bool {
+    address.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"')
 }

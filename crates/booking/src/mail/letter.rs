@@ -87,10 +87,10 @@ pub fn write(
 ) -> Result<Letter, Unwritten> {
     let profile = tenants::tenant(view, tenant).ok_or(Unwritten::OfNoUse("the tenant is closed"))?.profile;
     let settings = view::settings(view, tenant, None).is;
-    if !settings.enabled {
-        return Err(Unwritten::OfNoUse("the tenant sends no mail any more"));
-    }
     let kind = mail.queued.kind;
+    if !settings.sends(kind) {
+        return Err(Unwritten::OfNoUse("the tenant sends no such mail any more"));
+    }
     let subject = subject::of_mail(view, tenant, mail).ok_or(Unwritten::OfNoUse("it is about nothing"))?;
     if let Some(reason) = subject::of_no_use(view, tenant, kind, &subject, now) {
         return Err(Unwritten::OfNoUse(reason));

@@ -34,8 +34,8 @@ const BOOKINGS_LOOK_MAX: usize = 500;
 #[derive(Debug, Default)]
 pub(super) struct Reminders {
     next_look: Timestamp,
-    /// The start and the id of the last booking.
-    through: BTreeMap<TenantNumber, (Timestamp, Uuid)>,
+    /// How many hours ahead it was, and the start and the id of the last booking.
+    through: BTreeMap<TenantNumber, (u32, Timestamp, Uuid)>,
 }
 
 impl Reminders {
@@ -56,9 +56,14 @@ impl Reminders {
         for tenant in tenants {
             let settings = view::settings(view, tenant, None).is;
             if settings.sends(MailKind::Reminder) && commands.len() < limit {
-                let ahead = Duration::from_secs(u64::from(settings.reminder_hours) * 3_600);
+                let hours = settings.reminder_hours.into();
+                let ahead = Duration::from_secs(u64::from(hours) * 3_600);
+                // What is near is another thing now.
+                if self.through.get(&tenant).is_some_and(|(looked, ..)| *looked != hours) {
+                    self.through.remove(&tenant);
+                }
                 let room = limit - commands.len();
-                commands.extend(self.of_tenant(view, tenant, (now, later(now, ahead)), room));
+                commands.extend(self.of_tenant(view, (tenant, hours), (now, later(now, ahead)), room));
             } else if !settings.sends(MailKind::Reminder) {
                 self.through.remove(&tenant);
             }
@@ -69,13 +74,13 @@ impl Reminders {
     fn of_tenant(
         &mut self,
         view: &dyn Read,
-        tenant: TenantNumber,
+        (tenant, hours): (TenantNumber, u32),
         (now, horizon): (Timestamp, Timestamp),
         limit: usize,
     ) -> Vec<(TenantNumber, Command)> {
         let index = by_start(tenant);
         let from = match self.through.get(&tenant) {
-            Some((starts_at, id)) if *starts_at > now => index.time(*starts_at).u128(id.as_u128()).end(),
+            Some((_, starts_at, id)) if *starts_at > now => index.time(*starts_at).u128(id.as_u128()).end(),
             _ => index.time(now),
         };
         let to = index.time(later(horizon, Duration::from_micros(1)));
@@ -89,8 +94,8 @@ impl Reminders {
             let goes_on = looked < BOOKINGS_LOOK_MAX && found.len() < limit;
             if goes_on { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
-        if let Some(last) = last {
-            self.through.insert(tenant, last);
+        if let Some((starts_at, id)) = last {
+            self.through.insert(tenant, (hours, starts_at, id));
         }
         found.into_iter().map(|command| (tenant, command)).collect()
     }

@@ -175,7 +175,8 @@ fn visits(
         _ => booking.is.status != BookingStatus::Cancelled,
     };
     let found: Vec<_> = series.bookings.iter().filter_map(then).filter(is_meant).collect();
-    let found: Vec<Versioned<Booking>> = found.into_iter().map(|(_, booking)| booking).collect();
+    let mut found: Vec<Versioned<Booking>> = found.into_iter().map(|(_, booking)| booking).collect();
+    found.sort_by_key(|booking| booking.is.starts_at);
     (!found.is_empty()).then_some(Subject::Visits(found))
 }
 

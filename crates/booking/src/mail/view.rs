@@ -22,6 +22,9 @@ use crate::encoding;
 use crate::flash_sales::Versioned;
 use crate::record::{self, Index, Kind, RecordId};
 
+/// Among how many of the oldest mails one is looked for that can be forgotten.
+const FORGET_LOOK_MAX: u32 = 64;
+
 /// The parts of the index. The number is part of the keys and never used again.
 #[derive(Debug, Clone, Copy)]
 #[repr(u8)]
@@ -158,32 +161,46 @@ pub(super) fn put_mail(
     mail: &Mail,
 ) -> Option<Mail> {
     let before = self::mail(view, tenant, place);
-    if let Some(Mail { state: MailState::Waiting(next_at), .. }) = before {
-        view.delete(&outbox_key(Waiting { tenant, next_at, mail: place }));
+    let record = mail.queued.record;
+    if let Some(first) = first_of_line(view, tenant, record) {
+        view.delete(&outbox_key(first));
     }
-    let line = Part::Line.key(tenant).u128(mail.queued.record.as_u128()).change(place.into());
+    let line = Part::Line.key(tenant).u128(record.as_u128()).change(place.into());
     match mail.state {
-        MailState::Waiting(next_at) => {
-            view.put(&outbox_key(Waiting { tenant, next_at, mail: place }), &[]);
-            view.put(&line, &[]);
-        }
+        MailState::Waiting(_) => view.put(&line, &[]),
         _ => view.delete(&line),
     }
     put(view, &mails(tenant).change(place.into()), mail);
+    if let Some(first) = first_of_line(view, tenant, record) {
+        view.put(&outbox_key(first), &[]);
+    }
     if before.is_none() {
         put(view, &source_key(tenant, mail.queued.kind, mail.queued.source), &place);
     }
     before
 }
 
-/// Forgets the oldest mail that does not wait. True if there was one.
+/// The first mail about a record that waits, and when it is tried.
+fn first_of_line(view: &dyn Read, tenant: TenantNumber, record: Uuid) -> Option<Waiting> {
+    let mail = first_in_line(view, tenant, record)?;
+    match self::mail(view, tenant, mail)?.state {
+        MailState::Waiting(next_at) => Some(Waiting { tenant, next_at, mail }),
+        _ => None,
+    }
+}
+
+/// Forgets the oldest mail that does not wait, if it is among the first [`FORGET_LOOK_MAX`]. True if it was.
 pub(super) fn forget_oldest(view: &mut dyn Write, tenant: TenantNumber) -> bool {
     let all = mails(tenant);
-    let mut oldest = None;
+    let (mut oldest, mut looked) = (None, 0);
     view.scan(&all, &all.end(), &mut |key, value| {
         let mail: Mail = read(value);
-        if matches!(mail.state, MailState::Waiting(_)) {
+        looked += 1;
+        if matches!(mail.state, MailState::Waiting(_)) && looked < FORGET_LOOK_MAX {
             return ControlFlow::Continue(());
+        }
+        if matches!(mail.state, MailState::Waiting(_)) {
+            return ControlFlow::Break(());
         }
         oldest = Some((read_place(key), mail.queued));
         ControlFlow::Break(())

@@ -122,8 +122,9 @@ impl Kept {
         }
         kept.push((now, connection));
         waiting.count += 1;
-        if !waiting.swept {
-            waiting.swept = true;
+        let is_swept = std::mem::replace(&mut waiting.swept, true);
+        drop(waiting); // a runtime that ends drops what it is given at once, and that takes the lock
+        if !is_swept {
             runtime.spawn(sweep(Sweeper(Arc::downgrade(&self.0))));
         }
     }
@@ -153,6 +154,7 @@ async fn sweep(sweeper: Sweeper) {
         let mut waiting = lock(&waiting);
         waiting.sweep(Instant::now());
         if waiting.count == 0 {
+            waiting.swept = false; // before the lock is let go: whoever comes then starts another one
             return;
         }
     }

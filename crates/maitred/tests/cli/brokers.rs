@@ -97,6 +97,9 @@ fn every_change_arrives_in_its_records_order_whoever_is_killed_in_between() {
     let start = || Server::start(&data, &["--demo", "--config", &config]);
     let mut server = start();
 
+    // A new publisher begins with what comes once it is there.
+    until("it is connected", || (metric(&server, "maitred_broker_connected") > 0.0).then_some(()));
+
     // Nobody is bound: what is published waits, and is not lost.
     server.put(0, 1);
     until("a message came back", || (metric(&server, "maitred_broker_unroutable_total") > 0.0).then_some(()));

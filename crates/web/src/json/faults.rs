@@ -40,7 +40,10 @@ pub(super) fn behind<T: DeserializeOwned>(bytes: &[u8], first: &str) -> Vec<Faul
     let mut at = first.to_owned();
     while let Mended::Until(fault) = body.mend::<T>(&at, DEPTH_MAX) {
         at.clone_from(&fault.pointer);
-        found.push(fault);
+        // What was taken away for the time being is missing at the end: that is no other fault.
+        if at != first && !found.iter().any(|known: &Fault| known.pointer == at) {
+            found.push(fault);
+        }
         if found.len() + 1 >= FAULTS_MAX {
             break;
         }

@@ -155,7 +155,8 @@ impl From<Versioned<Order>> for OrderBody {
 /// Decides a purchase, and counts the try.
 ///
 /// Without an idempotency key a refusal is decided on this thread against the newest published view, so that a sale
-/// that is sold out costs no place in the queue; whatever can be accepted goes to the writer.
+/// that is sold out costs no place in the queue; whatever can be accepted, or probably is (`flash_sales/hints.rs`),
+/// goes to the writer.
 ///
 /// # Errors
 /// [`Unavailable`].
@@ -172,7 +173,9 @@ pub async fn place(
         bytes: COMMAND_BYTES,
         command: crate::Command::from(Command::PlaceOrder(command)),
     };
-    let answer = match app.engine().refuse(&envelope) {
+    let hints = app.purchase_hints();
+    let refusal = if hints.refuses(command.sale) { app.engine().refuse(&envelope) } else { None };
+    let answer = match refusal {
         Some(refusal) => Ok(refusal),
         None => app.engine().submit(envelope).await,
     };
@@ -182,6 +185,9 @@ pub async fn place(
         Ok(Answer { result: Ok(_), .. }) => Try::Accepted,
         Ok(Answer { result: Err(rejection), .. }) => Try::Refused(&rejection.code),
     };
+    if let Ok(answer) = &answer {
+        hints.note(command.sale, answer.result.is_err());
+    }
     // Anybody can name a sale that is not there.
     if what != Try::Refused("sale-not-found") {
         app.count_try(tenant, command.sale, what);

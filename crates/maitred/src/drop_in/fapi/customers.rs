@@ -3,7 +3,7 @@
 //! Invariants:
 //! - What is kept of a salon was read from views in which its customers had last changed at one batch, and is used for no
 //!   other ([`Counter::CustomersChanged`](maitred_booking::name::Counter)).
-//! - All that is kept together is at most [`KEPT_BYTES_MAX`] of text.
+//! - All that is kept together is at most [`KEPT_BYTES_MAX`].
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -13,9 +13,11 @@ use maitred_booking::salons::view::customers_changed;
 use maitred_core::{Read, TenantNumber};
 use uuid::Uuid;
 
-/// The most bytes of text that are kept of all salons; where there is more, all is read anew.
+/// What a customer's place takes, roughly.
+const PLACE_BYTES: usize = 64;
+/// The most bytes that are kept of all salons; where there is more, all is read anew.
 const KEPT_BYTES_MAX: usize = 16 << 20;
-/// The most bytes of text that one list gathers; a list of more customers reads some of them again.
+/// The most bytes that one list gathers; a list of more customers reads some of them again.
 const GATHERED_BYTES_MAX: usize = 8 << 20;
 
 /// The customers of all salons, as far as they were shown.
@@ -53,6 +55,11 @@ impl CustomerTexts {
 }
 
 impl Texts {
+    /// What it takes of memory, roughly: of those that there are not, the place.
+    fn bytes(&self) -> usize {
+        self.text.len() + self.places.len() * PLACE_BYTES
+    }
+
     /// The text of a customer; `Some(None)` where there is none.
     fn get(&self, id: Uuid) -> Option<Option<&[u8]>> {
         let place = self.places.get(&id)?;
@@ -72,11 +79,11 @@ impl Customers {
         if let Some(known) = self.kept.get(id) {
             return known;
         }
-        let Texts { text, places, .. } = &mut self.gathered;
-        if text.len() >= GATHERED_BYTES_MAX {
-            text.clear();
-            places.clear();
+        if self.gathered.bytes() >= GATHERED_BYTES_MAX {
+            self.gathered.text.clear();
+            self.gathered.places.clear();
         }
+        let Texts { text, places, .. } = &mut self.gathered;
         let place = places.entry(id).or_insert_with(|| {
             let start = text.len();
             write(text).map(|()| start..text.len())
@@ -98,11 +105,11 @@ impl Drop for Customers {
         let gathered = std::mem::take(gathered);
         let mut all = all.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.remove(tenant);
-        if gathered.text.len() > KEPT_BYTES_MAX {
+        if gathered.bytes() > KEPT_BYTES_MAX {
             return;
         }
-        let kept: usize = all.values().map(|texts| texts.text.len()).sum();
-        if kept + gathered.text.len() > KEPT_BYTES_MAX {
+        let kept: usize = all.values().map(|texts| texts.bytes()).sum();
+        if kept + gathered.bytes() > KEPT_BYTES_MAX {
             all.clear();
         }
         all.insert(*tenant, Arc::new(gathered));
