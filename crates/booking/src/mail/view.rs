@@ -5,8 +5,8 @@
 //! - `Index/tenant/Mail/1/queued` → [`Mail`], under the fact that queued it.
 //! - `Index/tenant/Mail/2/source/kind` → the same place: what a fact was told by.
 //! - `Index/tenant/Mail/3/record/queued` → nothing: the mails about a record that wait, in order.
-//! - `Index/_system/Mail/4/tenant/next/queued` → nothing: those that wait, of all tenants, by when they are tried. Facts of
-//!   tenants write it, as the next one: one dispatcher serves them all.
+//! - `Index/_system/Mail/4/tenant/next/queued` → nothing: those that wait and are the first of their record, of all tenants,
+//!   by when they are tried. Facts of tenants write it, as the next one: one dispatcher serves them all.
 //! - `Index/_system/Mail/5/tenant` → [`Counts`]: the tenants that ever had settings.
 
 use std::ops::ControlFlow;
@@ -113,7 +113,8 @@ pub fn first_in_line(view: &dyn Read, tenant: TenantNumber, record: Uuid) -> Opt
     view.first(&line, &line.end()).map(|(key, _)| read_place(key))
 }
 
-/// The mails of a tenant that are due, the longest due first; at most `limit`.
+/// The mails of a tenant that are due, the longest due first; at most `limit`. Of those about one record the first alone
+/// can be: the others are due once it is gone.
 pub fn due(view: &dyn Read, tenant: TenantNumber, now: Timestamp, limit: usize) -> Vec<Waiting> {
     let all = outbox_of(tenant);
     let behind = Timestamp::from_micros(now.as_micros().saturating_add(1));
