@@ -56,7 +56,7 @@ impl Reminders {
         for tenant in tenants {
             let settings = view::settings(view, tenant, None).is;
             if settings.sends(MailKind::Reminder) && commands.len() < limit {
-                let hours = settings.reminder_hours.into();
+                let hours = settings.reminder_hours;
                 let ahead = Duration::from_secs(u64::from(hours) * 3_600);
                 // What is near is another thing now.
                 if self.through.get(&tenant).is_some_and(|(looked, ..)| *looked != hours) {
