@@ -250,10 +250,8 @@ fn message(from: Address, letter: Letter) -> Result<Message, String> {
         .message_id(Some(format!("<{}>", letter.message_id)))
         .date(SystemTime::UNIX_EPOCH + Duration::from_micros(micros))
         .header(AutoSubmitted);
-    if let Some(address) = &letter.reply_to {
-        if let Ok(address) = parsed(address) {
-            builder = builder.reply_to(Mailbox::new(None, address));
-        }
+    if let Some(Ok(address)) = letter.reply_to.as_deref().map(parsed) {
+        builder = builder.reply_to(Mailbox::new(None, address));
     }
     let texts = MultiPart::alternative()
         .singlepart(SinglePart::plain(letter.text))
