@@ -56,13 +56,21 @@ pub struct Node {
     /// What the start found and did.
     pub started: Started,
     threads: Threads,
-    background: Background,
+    /// Nobody, where the folder is only looked at or filled.
+    staff: Option<Staff>,
     keeper: Keeper,
     snapshotter: Snapshotter,
     scrubber: Scrubber,
     soundness: Soundness,
-    jobs: Workers,
     folder: DataFolder,
+}
+
+/// Who works behind a server.
+#[derive(Debug)]
+struct Staff {
+    /// The timers and consumers.
+    background: Background,
+    jobs: Workers,
 }
 
 /// What a start found and did.
@@ -114,6 +122,21 @@ impl Node {
     /// # Errors
     /// [`StartError`]; nothing was changed but what recovery mends.
     pub fn start_by(clock: Arc<dyn Clock>, dir: &Path, storage: &Storage) -> Result<Node, StartError> {
+        let mut node = Node::bring_up(clock, dir, storage)?;
+        node.staff = Some(node.hire()?);
+        Ok(node)
+    }
+
+    /// Opens the folder for a command that looks at it or fills it: without timers, consumers and jobs. What they have
+    /// to do is done by the next server, so that no command sends mail, and what is exported stands still.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing was changed but what recovery mends.
+    pub fn open_with(dir: &Path, storage: &Storage) -> Result<Node, StartError> {
+        Node::bring_up(Arc::new(SystemClock::default()), dir, storage)
+    }
+
+    fn bring_up(clock: Arc<dyn Clock>, dir: &Path, storage: &Storage) -> Result<Node, StartError> {
         let folder = DataFolder::take(dir)?;
         folder.tighten();
         let boot = boot_id();
@@ -169,30 +192,23 @@ impl Node {
                 on_broken: Box::new(exit),
             },
         );
-        let background = Background::start(&engine, all_consumers(), random().map(u64::from_le_bytes)?);
         let keeper = Keeper::start(opened.preparer, exit);
         let schedule = Schedule::new(storage.snapshot_log_bytes, behind);
         let rate = Rate { bytes_per_second: storage.scrub_bytes_per_second, pause: SCRUB_PAUSE };
         let soundness = Soundness::default();
         let snapshotter = Snapshotter::start(engine.clone(), snapshots, schedule, soundness.clone());
         let scrubber = Scrubber::start(folder.log_disk()?, rate, soundness.clone());
+        Ok(Node { engine, started, threads, staff: None, keeper, snapshotter, scrubber, soundness, folder })
+    }
+
+    fn hire(&self) -> Result<Staff, StartError> {
+        let engine = &self.engine;
+        let background = Background::start(engine, all_consumers(), random().map(u64::from_le_bytes)?);
         let files = JobFiles::default();
-        let path = folder.dir().join(JOB_FILES);
+        let path = self.folder.dir().join(JOB_FILES);
         files.set(path.clone()).map_err(|source| OpenError::Io { path, source })?;
-        let kinds = all_kinds(&engine, &files, folder.log_disk()?, soundness.clone());
-        let jobs = Workers::start(&engine, &files, kinds);
-        Ok(Node {
-            engine,
-            started,
-            threads,
-            background,
-            keeper,
-            snapshotter,
-            scrubber,
-            soundness,
-            jobs,
-            folder,
-        })
+        let kinds = all_kinds(engine, &files, self.folder.log_disk()?, self.soundness.clone());
+        Ok(Staff { background, jobs: Workers::start(engine, &files, kinds) })
     }
 
     /// The state of the handlers.
@@ -261,8 +277,10 @@ impl Node {
 
     /// Answers what waits, flushes, and lets go of the folder.
     pub fn stop(self) {
-        self.jobs.stop();
-        self.background.stop();
+        if let Some(Staff { background, jobs }) = self.staff {
+            jobs.stop();
+            background.stop();
+        }
         self.scrubber.stop();
         self.threads.stop();
         self.keeper.stop();

@@ -75,7 +75,7 @@ pub(super) fn require_folder(dir: &Path) -> Result<(), Failure> {
 /// [`Failure`].
 pub(super) fn open(dir: &Path) -> Result<Node, Failure> {
     let settings = Storage { snapshot_log_bytes: 0, ..Storage::default() };
-    Node::start_with(dir, &settings).map_err(|error| match error {
+    Node::open_with(dir, &settings).map_err(|error| match error {
         StartError::Open(OpenError::InUse { .. }) => Failure::unable(format!(
             "{error}; a running server is asked with --url (such as --url http://127.0.0.1:8080) instead of --data"
         )),

@@ -43,8 +43,9 @@ impl<D: Domain> Claim<D> {
 pub(super) struct Cursor<D: Domain> {
     kept: ChangeId,
     keeping: Option<(Pending<D>, ChangeId)>,
-    /// When it was last tried, by the monotonic clock.
-    tried: Duration,
+    /// When it was last tried, by the monotonic clock. The first time there is hurry: a server that is stopped at once
+    /// would seem not to have got on.
+    tried: Option<Duration>,
     /// Facts that were done since.
     pub(super) done: u64,
     /// Facts that were passed since, bookkeeping not counted.
@@ -53,7 +54,7 @@ pub(super) struct Cursor<D: Domain> {
 
 impl<D: Domain> Cursor<D> {
     pub(super) fn at(kept: ChangeId) -> Self {
-        Cursor { kept, keeping: None, tried: Duration::ZERO, done: 0, passed: 0 }
+        Cursor { kept, keeping: None, tried: None, done: 0, passed: 0 }
     }
 
     pub(super) fn is_being_kept(&self) -> bool {
@@ -140,7 +141,7 @@ impl<D: Bookkeeping> ConsumerRunner<D> {
             }
             cursor.keeping = None;
         }
-        let for_time = round.monotonic.saturating_sub(cursor.tried) >= CURSOR_EVERY;
+        let for_time = cursor.tried.is_none_or(|tried| round.monotonic.saturating_sub(tried) >= CURSOR_EVERY);
         let is_worth_it =
             cursor.done >= CURSOR_FACTS || cursor.passed >= CURSOR_PASSED || for_time && cursor.done > 0;
         if !is_worth_it || done <= cursor.kept {
@@ -152,6 +153,6 @@ impl<D: Bookkeeping> ConsumerRunner<D> {
             cursor.keeping = Some((pending, done));
             (cursor.done, cursor.passed) = (0, 0);
         }
-        cursor.tried = round.monotonic;
+        cursor.tried = Some(round.monotonic);
     }
 }
