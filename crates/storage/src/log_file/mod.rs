@@ -133,7 +133,7 @@ impl<D: Disk> FileLog<D> {
         current.segment.lock_index().get_or_insert_default().push(current.end);
         current.end += frame_bytes;
         self.tail = (batch.header.seq, batch.hash);
-        self.shared.publish(self.tail);
+        self.shared.publish(self.tail, current.end);
         Ok(())
     }
 

@@ -38,9 +38,9 @@ impl<D: Disk> LogReader for FileReader<D> {
         let tail = self.0.tail().0;
         let mut next = from.max(1);
         while next <= tail {
-            let (segment, last) = self.0.segment_with(next);
+            let (segment, last, end) = self.0.segment_with(next);
             let last = last.min(tail);
-            if !self.read_segment(&segment, next, last, &mut chunk)? {
+            if !self.read_segment(&segment, end, (next, last), &mut chunk)? {
                 break;
             }
             next = last + 1;
@@ -54,19 +54,20 @@ impl<D: Disk> LogReader for FileReader<D> {
 }
 
 impl<D: Disk> FileReader<D> {
-    /// Reads batches `from` to `last` of a segment, and says whether the chunk had room for all of them.
+    /// Reads batches `from` to `last` of a segment that is read up to `end`, and says whether the chunk had room for all
+    /// of them.
     fn read_segment(
         &self,
         segment: &Segment,
-        from: Seq,
-        last: Seq,
+        end: u64,
+        (from, last): (Seq, Seq),
         chunk: &mut Chunk,
     ) -> Result<bool, Damage> {
         let (header, name) = (&segment.header, &segment.full_name);
         let file = self.0.handle(segment).map_err(|error| Damage::unreadable(name, 0, from, &error))?;
         let mut offset = locate(segment, &*file, from, last)?;
         let ahead = chunk.bytes_max.clamp(READ_BYTES_MIN, READ_BYTES_MAX);
-        let mut window = Window::new(&*file, header.bytes, ahead);
+        let mut window = Window::new(&*file, end, ahead);
         for seq in from..=last {
             let (batch_bytes, _) = frame_length(&mut window, name, header.bytes, seq, offset)?;
             if !chunk.has_room_for(batch_bytes) {

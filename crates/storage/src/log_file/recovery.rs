@@ -98,7 +98,8 @@ pub(super) fn open<D: Disk>(
     let spare = recover_spare(&disk, &names, options.segment_bytes)
         .map_err(|error| unchanged(&disk, "taking up the spare in", "", &error))?;
 
-    let shared = Arc::new(Shared::new(disk, options, spare, report.tail, segments));
+    let end = current.as_ref().map_or(0, |current| current.end);
+    let shared = Arc::new(Shared::new(disk, options, spare, (report.tail, end), segments));
     Ok(Opened { log: FileLog { shared, tail: report.tail, current, frame: Vec::new() }, report })
 }
 

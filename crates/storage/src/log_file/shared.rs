@@ -33,6 +33,8 @@ pub(super) struct Shared<D: Disk> {
 #[derive(Debug)]
 struct Published {
     tail: Tail,
+    /// Where the tail's frame ends in its segment; nothing but zeros from there on.
+    end: u64,
     /// Ascending. The last one is appended to.
     segments: Vec<Arc<Segment>>,
 }
@@ -42,14 +44,14 @@ impl<D: Disk> Shared<D> {
         disk: D,
         options: Options,
         spare: Spare<D::File>,
-        tail: Tail,
+        (tail, end): (Tail, u64),
         segments: Vec<Arc<Segment>>,
     ) -> Self {
         Shared {
             disk,
             options,
             spare: Mutex::new(spare),
-            published: RwLock::new(Published { tail, segments }),
+            published: RwLock::new(Published { tail, end, segments }),
             handles: Mutex::default(),
             broken: OnceLock::new(),
         }
@@ -60,9 +62,10 @@ impl<D: Disk> Shared<D> {
         self.published.read().unwrap_or_else(PoisonError::into_inner).tail
     }
 
-    /// Lets readers see everything up to `tail`.
-    pub(super) fn publish(&self, tail: Tail) {
-        self.published.write().unwrap_or_else(PoisonError::into_inner).tail = tail;
+    /// Lets readers see everything up to `tail`, whose frame ends at `end`.
+    pub(super) fn publish(&self, tail: Tail, end: u64) {
+        let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
+        (published.tail, published.end) = (tail, end);
     }
 
     /// Adds the segment that is appended to from now on.
@@ -76,12 +79,18 @@ impl<D: Disk> Shared<D> {
         published.segments.last().map_or(0, |segment| segment.header.first_seq)
     }
 
-    /// The segment in which the published batch `seq` stands, and the last published batch in it.
-    pub(super) fn segment_with(&self, seq: Seq) -> (Arc<Segment>, Seq) {
+    /// The segment in which the published batch `seq` stands, the last published batch in it, and where there is nothing
+    /// more to read of it.
+    pub(super) fn segment_with(&self, seq: Seq) -> (Arc<Segment>, Seq, u64) {
         let published = self.published.read().unwrap_or_else(PoisonError::into_inner);
         let after = published.segments.partition_point(|segment| segment.header.first_seq <= seq);
-        let last = published.segments.get(after).map_or(published.tail.0, |next| next.header.first_seq - 1);
-        (Arc::clone(&published.segments[after - 1]), last)
+        let segment = &published.segments[after - 1];
+        // Before the first batch of a new segment is published, `end` is still that of the segment before.
+        let (last, end) = match published.segments.get(after) {
+            Some(next) => (next.header.first_seq - 1, segment.header.bytes),
+            None => (published.tail.0, published.end),
+        };
+        (Arc::clone(segment), last, end)
     }
 
     /// A segment's file, opened to read from.
