@@ -93,15 +93,17 @@ pub async fn seed(app: &App) -> Result<Seeded, DemoError> {
 
 /// Opens the sale for a week, unless it is open; tells whether it did.
 async fn open_sale(app: &App, tenant: TenantNumber, today: Timestamp) -> Result<bool, DemoError> {
-    let sale = flash_sales::view::sale(&app.engine().view(), tenant, first_sale::SALE, None);
-    if sale.is_some_and(|sale| !sale.is.is_over(app.engine().now())) {
+    let view = app.engine().view();
+    let is_deleted = |product| flash_sales::view::product(&view, tenant, product, None).is_none();
+    let sale = flash_sales::view::sale(&view, tenant, first_sale::SALE, None).map(|sale| sale.is);
+    if sale.is_some_and(|sale| !sale.is_over(app.engine().now()) || is_deleted(sale.product)) {
         return Ok(false);
     }
     let who = (tenant, Actor::System);
-    first_sale::announce(app, who).await?;
+    let sale = first_sale::announce(app, who).await?;
     let ends_at = Timestamp::from_millis(today.as_millis() + SALE_MILLIS);
     let left = first_sale::INVENTORY as u32;
-    let reset = ResetSale { sale: first_sale::SALE, starts_at: today, ends_at, left };
+    let reset = ResetSale { sale, starts_at: today, ends_at, left };
     first_sale::set(app, who, reset, None).await?;
     Ok(true)
 }

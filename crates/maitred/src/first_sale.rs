@@ -37,44 +37,63 @@ impl From<Unavailable> for NotSet {
     }
 }
 
-/// Announces product and sale, with nothing to sell yet, where they are not there.
+/// Announces product and sale, with nothing to sell yet, where they are not there, and says which sale it is. Where the
+/// product was deleted, which is for good, both come back under new ids.
 ///
 /// # Errors
 /// [`NotSet`].
-pub async fn announce(app: &App, who: (TenantNumber, Actor)) -> Result<(), NotSet> {
-    if view::sale(&app.engine().view(), who.0, SALE, None).is_some() {
-        return Ok(());
+pub async fn announce(app: &App, who: (TenantNumber, Actor)) -> Result<Uuid, NotSet> {
+    let product = match create(app, who, product(Some(PRODUCT))).await? {
+        Some(created) => created,
+        None if view::product(&app.engine().view(), who.0, PRODUCT, None).is_some() => PRODUCT,
+        None => create(app, who, product(None)).await?.expect("an id that is drawn is free"),
+    };
+    let sale = |id| sale(id, product, app.engine().now());
+    let is_of_it = |there: flash_sales::Versioned<flash_sales::Sale>| there.is.product == product;
+    Ok(match create(app, who, sale(Some(SALE))).await? {
+        Some(created) => created,
+        None if view::sale(&app.engine().view(), who.0, SALE, None).is_some_and(is_of_it) => SALE,
+        None => create(app, who, sale(None)).await?.expect("an id that is drawn is free"),
+    })
+}
+
+/// Creates a product or a sale. Its id; `None` where there is a record of it already: somebody else was faster, or it was
+/// deleted.
+async fn create(app: &App, who: (TenantNumber, Actor), command: Command) -> Result<Option<Uuid>, NotSet> {
+    match app.decide(who, None, COMMAND_BYTES, command).await?.result {
+        Ok(Outcome::FlashSales(flash_sales::Outcome::Product { product, .. })) => Ok(Some(product.is.id)),
+        Ok(Outcome::FlashSales(flash_sales::Outcome::Sale { sale, .. })) => Ok(Some(sale.is.id)),
+        Ok(other) => unreachable!("what is created is answered with {other:?}"),
+        Err(there) if there.code == "id-taken" => Ok(None),
+        Err(rejection) => Err(NotSet::Refused(rejection)),
     }
+}
+
+fn product(id: Option<Uuid>) -> Command {
     let currency = Currency::parse(CURRENCY).expect("a code");
-    let product = CreateProduct {
-        id: Some(PRODUCT),
+    Command::CreateProduct(CreateProduct {
+        id,
         name: NAME.to_owned(),
         description: None,
         price: Money { amount: PRICE_CENTS, currency },
         inventory: INVENTORY,
-    };
-    let now = app.engine().now();
-    let sale = CreateSale {
-        id: Some(SALE),
-        product: PRODUCT,
+    })
+}
+
+fn sale(id: Option<Uuid>, product: Uuid, now: Timestamp) -> Command {
+    Command::CreateSale(CreateSale {
+        id,
+        product,
         starts_at: now,
         ends_at: Timestamp::from_millis(now.as_millis() + 1),
         quantity: 0,
         buyer_limit: 1,
         hold_seconds: None,
         price: None,
-    };
-    for command in [Command::CreateProduct(product), Command::CreateSale(sale)] {
-        match app.decide(who, None, COMMAND_BYTES, command).await?.result {
-            Ok(_) => {}
-            Err(there) if there.code == "id-taken" => {} // somebody else was faster
-            Err(rejection) => return Err(NotSet::Refused(rejection)),
-        }
-    }
-    Ok(())
+    })
 }
 
-/// Gives a sale another window, and so many pieces that are left.
+/// Gives a sale another window, and so many pieces that are left. True where that is a remembered answer.
 ///
 /// # Errors
 /// [`NotSet`]; nothing was changed.
@@ -83,11 +102,11 @@ pub async fn set(
     who: (TenantNumber, Actor),
     reset: ResetSale,
     idempotency: Option<Idempotency>,
-) -> Result<flash_sales::Versioned<flash_sales::Sale>, NotSet> {
-    let Answer { result, .. } =
+) -> Result<(flash_sales::Versioned<flash_sales::Sale>, bool), NotSet> {
+    let Answer { result, replayed, .. } =
         app.decide(who, idempotency, COMMAND_BYTES, Command::ResetSale(reset)).await?;
     match result {
-        Ok(Outcome::FlashSales(flash_sales::Outcome::Sale { sale, .. })) => Ok(sale),
+        Ok(Outcome::FlashSales(flash_sales::Outcome::Sale { sale, .. })) => Ok((sale, replayed)),
         Ok(other) => unreachable!("the reset of a sale is answered with {other:?}"),
         Err(rejection) => Err(NotSet::Refused(rejection)),
     }

@@ -38,6 +38,7 @@
 //! | `inventory-below-allocated` | conflict | sales have taken more than that |
 //! | `inventory-short` | conflict | the product has not as many pieces available |
 //! | `too-many-open-sales` | too many | a product has as many as it may have at once |
+//! | `holds-unsettled` | too many | more holds are over than a command settles, and pieces are to be counted out |
 //! | `hold-expired` | conflict | the order's hold is over |
 //! | `invalid-transition` | conflict | the order's status does not lead there |
 //!

@@ -364,6 +364,16 @@ fn a_product_has_no_more_open_sales_than_the_limit() {
     check_in("full", &mut world, &one_more, Err((Class::TooMany, "too-many-open-sales")));
     world.timestamp = second(200);
     check_in("one has ended", &mut world, &one_more, Ok(Effect::Created));
+
+    // A reset opens a closed one again.
+    let reset = |number: u128| {
+        let sale = Uuid::from_u128(0x1000 + number);
+        Command::ResetSale(ResetSale { sale, starts_at: second(0), ends_at: second(99_999), left: 1 })
+    };
+    check_in("full again", &mut world, &reset(0), Err((Class::TooMany, "too-many-open-sales")));
+    check_in("what is open", &mut world, &reset(1), Ok(Effect::Updated));
+    check_in("one less", &mut world, &END, Ok(Effect::Ended));
+    check_in("room", &mut world, &reset(0), Ok(Effect::Updated));
 }
 
 #[test]
@@ -461,6 +471,33 @@ fn a_reset_leaves_what_it_says_and_keeps_buyers_and_orders() {
     check_in("an earlier buyer", &mut world, &buy(ANN), conflict("buyer-limit-reached"));
     check_in("another buyer", &mut world, &buy(CY), Ok(Effect::Placed));
     assert_eq!(timer::next_due(&world.view), Some(second(99)));
+}
+
+#[test]
+fn a_reset_behind_a_long_stop_counts_out_what_it_says_or_nothing() {
+    let reset =
+        Command::ResetSale(ResetSale { sale: SALE, starts_at: second(0), ends_at: second(99_999), left: 7 });
+    let pieces = rules::SWEEP_MAX as u32 + 1;
+    let create = Command::CreateSale(holding(pieces, 1_000));
+    let buyers = (0..pieces).map(|number| buy(Uuid::from_u128(u128::from(number))));
+    let mut world = world(&with(vec![Command::CreateProduct(product(u64::from(pieces))), create], buyers));
+    let first_placed = 3;
+    // All but the last one are over: as many as one command settles.
+    world.timestamp = second(i64::from(pieces) + first_placed - 3 + 1_000);
+    let mut all_over = world.clone();
+    check_in("all that are over", &mut world, &reset, Ok(Effect::Updated));
+    assert_eq!(counts(&world), [7, 1, 0, 0]);
+
+    all_over.timestamp = second(9_000);
+    let unsettled = || Err((Class::TooMany, "holds-unsettled"));
+    check_in("more than one command settles", &mut all_over, &reset, unsettled());
+    check_in("the same of fewer pieces", &mut all_over, &update(quantity(3)), unsettled());
+    for (tenant, expire) in timer::due(&all_over.view, second(9_000), 1) {
+        let crate::Command::FlashSales(expire) = expire else { panic!("{expire:?}") };
+        all_over.submit(tenant, &expire).expect("accepted");
+    }
+    check_in("when the timer has settled one", &mut all_over, &reset, Ok(Effect::Updated));
+    assert_eq!(counts(&all_over), [7, 0, 0, 0]);
 }
 
 #[test]

@@ -240,6 +240,25 @@ pub fn orders(
     page.finish()
 }
 
+/// What `find` makes of the newest order of a buyer of which it makes something; at most `limit` are looked at.
+pub fn newest_order<T>(
+    view: &dyn Read,
+    tenant: TenantNumber,
+    buyer: Uuid,
+    limit: usize,
+    find: &mut dyn FnMut(Order) -> Option<T>,
+) -> Option<T> {
+    let index = buyers_orders(tenant, buyer);
+    let (mut looked, mut found) = (0, None);
+    view.scan_back(&index, &index.end(), &mut |key, _| {
+        looked += 1;
+        let id = Uuid::from_u128(Parts(&key[key.len() - 16..]).u128());
+        found = order(view, tenant, id, None).and_then(|order| find(order.is));
+        if found.is_some() || looked == limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    found
+}
+
 /// The versions of a record that came behind `after`, the oldest first, at most `limit`.
 pub fn versions<T: DeserializeOwned>(
     view: &dyn Read,

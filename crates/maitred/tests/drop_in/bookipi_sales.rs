@@ -93,6 +93,52 @@ fn a_key_of_two_users_is_two_keys() {
 }
 
 #[test]
+fn a_repeated_request_says_that_it_is_one() {
+    let server = Server::open();
+    let mut client = server.client();
+    let mut again = |line: &str, headers: &[(&str, &str)], body: &Value| {
+        let headers = [&[JSON, ("Idempotency-Key", "k1")][..], headers].concat();
+        let answered = client.send(line, &headers, body.to_string().as_bytes());
+        (answered.status, answered.header("idempotent-replayed").is_some())
+    };
+    // Whole, however it is written.
+    let sale = json!({"start_date": "2020-01-01", "end_date": "3020-01-01", "quantity": 1.0});
+    assert_eq!(again("POST /sales/update", &[], &sale), (200, false));
+    assert_eq!(again("POST /sales/update", &[], &sale), (200, true));
+    let users = ["ann@example.com", "bob@example.com"].map(|email| register(&mut server.client(), email));
+    let order = json!({ "productId": PRODUCT });
+    for (user, status) in users.iter().zip([200, 400]) {
+        let user = [("Authorization", &**user)];
+        assert_eq!(again("POST /orders", &user, &order), (status, false));
+        assert_eq!(again("POST /orders", &user, &order), (status, true));
+    }
+}
+
+#[test]
+fn a_first_sale_whose_product_was_deleted_comes_back_under_new_ids() {
+    let server = Server::open();
+    let mut client = server.client();
+    assert_eq!(update(&mut client, &[], 3), 200);
+    let user = register(&mut client, "ann@example.com");
+    let end = format!("POST /v1/tenants/default/sales/{SALE}/end");
+    assert_eq!(client.send(&end, &[JSON], b"{}").status, 200);
+    assert_eq!(client.send(&format!("DELETE /v1/tenants/default/products/{PRODUCT}"), &[], b"").status, 200);
+    assert_eq!(client.get("/sales").status, 500, "there is none");
+    assert_eq!(update(&mut client, &[], 2), 200);
+    let sale = client.get("/sales").json();
+    assert!(sale["flash_sale_id"] != json!(SALE) && sale["product_id"] != PRODUCT, "{sale}");
+    assert_eq!(sale["remaining_stock"], 2);
+    assert_eq!(update(&mut client, &[], 5), 200);
+    let same = client.get("/sales").json();
+    assert_eq!((&same["flash_sale_id"], &same["remaining_stock"]), (&sale["flash_sale_id"], &json!(5)));
+    let body = json!({ "productId": sale["product_id"] }).to_string();
+    let bought = client.send("POST /orders", &[JSON, ("Authorization", &user)], body.as_bytes());
+    assert_eq!(bought.status, 200, "{bought:?}");
+    let order = client.send("GET /orders", &[("Authorization", &user)], b"").json();
+    assert_eq!(order["order_id"], bought.json()["order_id"]);
+}
+
+#[test]
 fn a_connection_is_kept_and_its_client_told_so() {
     let server = Server::open();
     let mut client = server.client();

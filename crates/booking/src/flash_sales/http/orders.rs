@@ -189,7 +189,11 @@ pub async fn place(
         hints.note(command.sale, answer.result.is_err());
     }
     // Anybody can name a sale that is not there.
-    if what != Try::Refused("sale-not-found") {
+    let is_there = match what {
+        Try::Undecided => view::sale(&app.engine().view(), tenant, command.sale, None).is_some(),
+        what => what != Try::Refused("sale-not-found"),
+    };
+    if is_there {
         app.count_try(tenant, command.sale, what);
     }
     answer

@@ -66,7 +66,7 @@ pub(super) fn update(view: &dyn Read, command: &UpdateSale, cx: &Context) -> Dec
     }
     let mut facts = Vec::new();
     if u64::from(sale.quantity) < u64::from(stock.held) + u64::from(stock.sold) {
-        facts = sweep(view, *id, &mut stock, cx);
+        facts = sweep(view, *id, &mut stock, cx)?;
     }
     if sale.quantity < stock.held + stock.sold {
         let detail = format!("{} pieces are sold, and {} are held.", stock.sold, stock.held);
@@ -92,7 +92,10 @@ pub(super) fn reset(view: &dyn Read, command: &ResetSale, cx: &Context) -> Decid
     let product = view::product(view, cx.tenant, found.is.product, None).ok_or_else(product_not_found)?;
     let before = stock_of(view, cx.tenant, command.sale);
     let mut stock = before;
-    let mut facts = sweep(view, command.sale, &mut stock, cx);
+    let mut facts = sweep(view, command.sale, &mut stock, cx)?;
+    if found.is.closed.is_some() {
+        facts.extend(allocate(view, &product.is, 0, true, cx)?); // it opens again
+    }
     let quantity = stock.held.saturating_add(stock.sold).saturating_add(command.left);
     if quantity > QUANTITY_MAX {
         let detail = format!("A sale gives out at most {QUANTITY_MAX} pieces in all.");
@@ -199,9 +202,15 @@ fn allocate(
     Ok(facts)
 }
 
-/// The facts that settle holds of a sale which are over, at most [`SWEEP_MAX`].
-fn sweep(view: &dyn Read, sale: Uuid, stock: &mut Stock, cx: &Context) -> Vec<Fact> {
-    let over = stock::expired_holds(view, cx.tenant, sale, cx.timestamp, SWEEP_MAX);
+/// The facts that settle every hold of a sale which is over. There may be more than one command can settle: then the
+/// pieces cannot be counted out yet, and the timer is nearly done with them.
+fn sweep(view: &dyn Read, sale: Uuid, stock: &mut Stock, cx: &Context) -> Result<Vec<Fact>, Rejection> {
+    let over = stock::expired_holds(view, cx.tenant, sale, cx.timestamp, SWEEP_MAX + 1);
+    if over.len() > SWEEP_MAX {
+        let detail =
+            format!("More than {SWEEP_MAX} holds are over and being settled; try again in a moment.");
+        return Err(Rejection::new(Class::TooMany, "holds-unsettled", detail));
+    }
     *stock = stock.without_holds(over.len() as u32);
-    over.into_iter().map(|order| orders::expired(view, order, cx)).collect()
+    Ok(over.into_iter().map(|order| orders::expired(view, order, cx)).collect())
 }

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use maitred_engine::Unavailable;
+use maitred_web::idempotency::IDEMPOTENT_REPLAYED;
 use maitred_web::{Problem, problem};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -82,6 +83,12 @@ impl Answer {
     pub(super) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
+    }
+
+    /// Says that the answer is a remembered one, where it is.
+    #[must_use]
+    pub(super) fn replayed(self, replayed: bool) -> Self {
+        if replayed { self.with_header(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true")) } else { self }
     }
 
     /// The same refusal in this service's shape, with its headers but the content type.

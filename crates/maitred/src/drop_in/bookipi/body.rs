@@ -18,6 +18,8 @@ use super::answer::{Answer, Invalid};
 const BODY_BYTES_MAX: usize = 100 << 10;
 /// The most fields of a form.
 const FORM_FIELDS_MAX: usize = 1_000;
+/// Whole numbers below this are exact in a double.
+const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// The fields of a body.
 #[derive(Debug, Default, PartialEq)]
@@ -106,14 +108,20 @@ impl Fields {
     }
 }
 
-/// A value as the text that the validator sees.
-fn spelt(value: Option<&Value>) -> Cow<'_, str> {
+/// A value as the text that the validator sees. A number that is whole has no decimals, however it was written.
+pub(super) fn spelt(value: Option<&Value>) -> Cow<'_, str> {
     match value {
         None | Some(Value::Null) => Cow::Borrowed(""),
         Some(Value::String(text)) => Cow::Borrowed(text),
         Some(Value::Array(values)) => spelt(values.first()),
         Some(Value::Object(_)) => Cow::Borrowed("[object Object]"),
-        Some(other) => Cow::Owned(other.to_string()),
+        Some(Value::Number(number)) => Cow::Owned(match number.as_f64() {
+            Some(whole) if number.is_f64() && whole.fract() == 0.0 && whole.abs() < EXACT_MAX => {
+                format!("{whole:.0}")
+            }
+            _ => number.to_string(),
+        }),
+        Some(Value::Bool(is)) => Cow::Borrowed(if *is { "true" } else { "false" }),
     }
 }
 
@@ -160,6 +168,11 @@ mod tests {
         let fields = fields.expect("fields");
         let spelt_as = |name: &str, text: &str| fields.keeps(name, |value| value == text);
         assert!(spelt_as("n", "123456") && spelt_as("o", "[object Object]"));
+        let numbers = Fields::parse(JSON, br#"{"a": 5.0, "b": 5e2, "c": 5.5, "d": 1e300, "t": true}"#);
+        let numbers = numbers.expect("fields");
+        for (name, text) in [("a", "5"), ("b", "500"), ("c", "5.5"), ("d", "1e+300"), ("t", "true")] {
+            assert!(numbers.keeps(name, |value| value == text), "{name}");
+        }
         assert!(spelt_as("z", "") && spelt_as("missing", ""));
         assert!(!spelt_as("l", "abc") && spelt_as("e", "anything"));
         assert_eq!((fields.text("n"), fields.text("missing")), (None, None));

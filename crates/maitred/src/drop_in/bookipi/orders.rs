@@ -8,9 +8,8 @@ use maitred_booking::Outcome;
 use maitred_booking::accounts::LoggedIn;
 use maitred_booking::app::App;
 use maitred_booking::flash_sales::http::orders::place;
-use maitred_booking::flash_sales::{self, Order, OrderQuery, OrderStatus, PlaceOrder, view};
+use maitred_booking::flash_sales::{self, Order, OrderStatus, PlaceOrder, view};
 use maitred_core::Rejection;
-use maitred_web::idempotency::IDEMPOTENT_REPLAYED;
 use maitred_web::{Attempt, Problem, Time};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -21,7 +20,7 @@ use super::body::{self, Fields};
 use super::sales;
 use super::tenant::{self, Asked};
 
-/// The most orders of one buyer in one sale that are looked through for the newest.
+/// The most orders of one buyer that are looked through, from the newest back.
 const ORDERS_MAX: usize = 1_000;
 
 /// What is to be bought.
@@ -133,18 +132,11 @@ pub(super) async fn create(State(app): State<App>, request: Request) -> Result<R
     let order = match decided.result {
         Ok(Outcome::FlashSales(flash_sales::Outcome::Order { order, .. })) => order.is,
         Ok(other) => unreachable!("a purchase is answered with {other:?}"),
-        Err(rejection) => return Err(refused(rejection)),
+        Err(rejection) => return Err(refused(rejection).replayed(decided.replayed)),
     };
     let placed =
         Placed { order_id: order.id, oder_id: order.id, product_id: order.product, status: "pending" };
-    let answer = Answer::json(StatusCode::OK, &placed);
-    let replayed = decided.replayed;
-    let answer = if replayed {
-        answer.with_header(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"))
-    } else {
-        answer
-    };
-    Ok(answer.into_response())
+    Ok(Answer::json(StatusCode::OK, &placed).replayed(decided.replayed).into_response())
 }
 
 fn refused(rejection: Rejection) -> Answer {
@@ -191,12 +183,9 @@ pub(super) async fn get(State(app): State<App>, request: Request) -> Result<Resp
     let view = app.engine().view();
     let at = app.engine().now().max(view.timestamp());
     let order = sales::current(&view, user.tenant).and_then(|sale| {
-        let (sale, buyer) = (Some(sale.is.id), Some(user.user));
-        let query = OrderQuery { sale, buyer, at, ..OrderQuery::default() };
-        let found = view::orders(&view, user.tenant, &query, None, ORDERS_MAX).items;
-        found.into_iter().rev().find_map(|order| {
-            let status = order.is.status_at(at);
-            OrderBody::of(order.is, status)
+        view::newest_order(&view, user.tenant, user.user, ORDERS_MAX, &mut |order| {
+            let status = order.status_at(at);
+            (order.sale == sale.is.id).then(|| OrderBody::of(order, status)).flatten()
         })
     });
     Ok(Answer::json(StatusCode::OK, &order).into_response())

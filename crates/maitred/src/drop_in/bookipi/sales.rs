@@ -26,6 +26,8 @@ use crate::first_sale::{self, NotSet, SALE};
 
 /// What that service says of an update that passes its validator and cannot be.
 const NOT_UPDATED: &str = "Failed to create sale";
+/// The most sales that are looked through, from the newest back, for one whose product was not deleted.
+const SALES_MAX: usize = 1_000;
 
 /// The sale as it is now.
 #[derive(Serialize, ToSchema)]
@@ -74,16 +76,25 @@ pub(super) struct Updated<'a> {
     quantity: &'a Value,
 }
 
-/// The sale of a tenant: the first one, or else the one that was announced last.
+/// The sale of a tenant: the first one, or else the one that was announced last; none whose product was deleted.
 pub(super) fn current(view: &dyn Read, tenant: TenantNumber) -> Option<Versioned<Sale>> {
-    view::sale(view, tenant, SALE, None).or_else(|| {
+    // A product can go when all of its sales are closed.
+    let is_of_something =
+        |sale: &Sale| sale.closed.is_none() || view::product(view, tenant, sale.product, None).is_some();
+    let sale = |id| view::sale(view, tenant, id, None).filter(|sale| is_of_something(&sale.is));
+    sale(SALE).or_else(|| {
         let table = Key::of(Table::Record, tenant).u8(Kind::Sale as u8);
-        let mut last = None;
+        let (mut looked, mut found) = (0, None);
         view.scan_back(&table, &table.end(), &mut |key, _| {
-            last = Uuid::from_slice(&key[key.len() - 16..]).ok();
-            ControlFlow::Break(())
+            looked += 1;
+            found = Uuid::from_slice(&key[key.len() - 16..]).ok().and_then(sale);
+            if found.is_some() || looked == SALES_MAX {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         });
-        view::sale(view, tenant, last?, None)
+        found
     })
 }
 
@@ -158,18 +169,18 @@ pub(super) async fn update(State(app): State<App>, request: Request) -> Result<R
     let who = (tenant, caller.actor);
     match current(&app.engine().view(), tenant) {
         Some(sale) => reset.sale = sale.is.id,
-        None => first_sale::announce(&app, who).await?,
+        None => reset.sale = first_sale::announce(&app, who).await?,
     }
-    let sale = first_sale::set(&app, who, reset, attempt.identify(caller.actor, &bytes)).await?.is;
+    let (sale, replayed) = first_sale::set(&app, who, reset, attempt.identify(caller.actor, &bytes)).await?;
     let sent = |name| fields.get(name).unwrap_or(&Value::Null);
     let body = Updated {
-        product_id: sale.product,
+        product_id: sale.is.product,
         start_date: sent("start_date"),
         end_date: sent("end_date"),
-        flash_sale_id: sale.id,
+        flash_sale_id: sale.is.id,
         quantity: sent("quantity"),
     };
-    Ok(Answer::json(StatusCode::OK, &body).into_response())
+    Ok(Answer::json(StatusCode::OK, &body).replayed(replayed).into_response())
 }
 
 /// The window and the quantity, if the fields keep their rules.
@@ -195,7 +206,7 @@ fn check(fields: &Fields) -> Result<(maitred_core::Timestamp, maitred_core::Time
     };
     let quantity = match fields.get("quantity") {
         Some(Value::String(text)) => text.parse().ok(),
-        Some(number) => number.as_u64().and_then(|number| u32::try_from(number).ok()),
+        Some(number) => body::spelt(Some(number)).parse().ok(),
         None => None,
     };
     let quantity = quantity.ok_or_else(|| Answer::error(StatusCode::BAD_REQUEST, NOT_UPDATED))?;

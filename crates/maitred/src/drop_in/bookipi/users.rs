@@ -12,7 +12,6 @@ use maitred_booking::accounts::session::Refused;
 use maitred_booking::accounts::{Command, LoggedIn, Password, RegisterUser, email, user_by_email};
 use maitred_booking::app::App;
 use maitred_core::Actor;
-use maitred_web::idempotency::IDEMPOTENT_REPLAYED;
 use maitred_web::{Attempt, ClientAddress, Problem};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -86,14 +85,18 @@ pub(super) async fn register(State(app): State<App>, request: Request) -> Result
     let account = match decided.result {
         Ok(Outcome::Accounts(outcome)) => outcome.account.account,
         Ok(other) => unreachable!("a command on accounts is answered with {other:?}"),
-        Err(rejection) if rejection.code == "email-taken" => return Err(already_exists()),
-        Err(rejection) => return Err(Problem::from(rejection).into()),
+        Err(rejection) => {
+            let refused = match &*rejection.code {
+                "email-taken" => already_exists(),
+                _ => Problem::from(rejection).into(),
+            };
+            return Err(refused.replayed(decided.replayed));
+        }
     };
     let user = LoggedIn { tenant, user: account.id };
     let answer = if decided.replayed {
         let body = UserBody { user_id: account.id, email, token: None };
-        let answer = Answer::json(StatusCode::CREATED, &body);
-        answer.with_header(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"))
+        Answer::json(StatusCode::CREATED, &body).replayed(true)
     } else {
         logged_in(&app, StatusCode::CREATED, user, email, account.credential)?
     };
