@@ -47,6 +47,9 @@ pub(super) struct Moment {
 enum What {
     Purchase,
     Completion,
+    Failure,
+    Payment,
+    Cancellation,
     EndOfHold,
     Visit,
     EndOfVisitsHold,
@@ -68,6 +71,9 @@ impl fmt::Display for Moment {
         let what = match self.what {
             What::Purchase => "purchase",
             What::Completion => "completion",
+            What::Failure => "failure of an order",
+            What::Payment => "payment",
+            What::Cancellation => "cancellation of an order",
             What::EndOfHold => "end of a hold",
             What::Visit => "visit",
             What::EndOfVisitsHold => "end of a visit's hold",
@@ -83,9 +89,10 @@ impl fmt::Display for Moment {
 
 impl Moment {
     pub(super) fn any(random: &mut Random) -> Self {
-        use What::{Completion, EndOfHold, EndOfVisitsHold, Purchase, Visit};
+        use What::{Cancellation, Completion, EndOfHold, EndOfVisitsHold, Failure, Payment, Purchase, Visit};
+        let all = [Purchase, Completion, Failure, Payment, Cancellation, EndOfHold, Visit, EndOfVisitsHold];
         Moment {
-            what: *random.pick(&[Purchase, Completion, EndOfHold, Visit, EndOfVisitsHold]),
+            what: *random.pick(&all),
             when: *random.pick(&[When::Decided, When::Appended, When::Published]),
         }
     }
@@ -107,12 +114,17 @@ impl What {
         use flash_sales::{Command as Sale, Effect};
         match (asked, outcome) {
             (operation::Asked::Sale(Sale::PlaceOrder(_)), _) => self == What::Purchase,
-            (operation::Asked::Sale(Sale::CompleteOrder { .. }), Outcome::FlashSales(outcome)) => {
-                self == What::Completion && outcome.effect() == Effect::Completed
-            }
-            (operation::Asked::Sale(Sale::ExpireOrder { .. }), Outcome::FlashSales(outcome)) => {
-                self == What::EndOfHold && outcome.effect() == Effect::Expired
-            }
+            (
+                operation::Asked::Sale(_),
+                Outcome::FlashSales(outcome @ flash_sales::Outcome::Order { .. }),
+            ) => match outcome.effect() {
+                Effect::Completed => self == What::Completion,
+                Effect::Failed => self == What::Failure,
+                Effect::Paid => self == What::Payment,
+                Effect::Cancelled => self == What::Cancellation,
+                Effect::Expired => self == What::EndOfHold,
+                _ => false,
+            },
             (operation::Asked::Salon(salons::Command::Book(_)), _) => self == What::Visit,
             (operation::Asked::Salon(salons::Command::ExpireBooking { .. }), Outcome::Salons(outcome)) => {
                 self == What::EndOfVisitsHold && outcome.effect() == salons::Effect::Updated
