@@ -158,6 +158,7 @@ error_pages! {
     "field-refused"
     "forbidden"
     "hold-expired"
+    "holds-unsettled"
     "id-collision"
     "id-taken"
     "idempotency-key-invalid"
