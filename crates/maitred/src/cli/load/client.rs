@@ -56,6 +56,8 @@ pub(super) struct Connection {
     alarm: Pin<Box<Sleep>>,
     /// When it was opened or last sent a request.
     used: Instant,
+    /// When the first bytes of an answer came that did not come whole.
+    began: Option<Instant>,
     /// The server has stopped reading: what it still answers is its last answer.
     deaf: bool,
 }
@@ -82,6 +84,7 @@ impl Connection {
             expires,
             alarm: Box::pin(tokio::time::sleep_until(expires)),
             used,
+            began: None,
             deaf: false,
         })
     }
@@ -91,7 +94,7 @@ impl Connection {
     /// # Errors
     /// After one the connection is of no further use.
     pub(super) async fn exchange(&mut self, request: &[u8], sent: Instant) -> Result<(), ExchangeError> {
-        self.used = sent;
+        (self.used, self.began) = (sent, None);
         self.expires = sent + self.timeout;
         self.reader.reset();
         let mut unsent = request;
@@ -118,6 +121,11 @@ impl Connection {
     /// The answer of the exchange that has just succeeded.
     pub(super) fn answer(&self) -> Answer<'_> {
         self.reader.answer()
+    }
+
+    /// When its first bytes came; `None` where it came whole.
+    pub(super) fn began(&self) -> Option<Instant> {
+        self.began
     }
 
     /// Bytes of that answer.
@@ -161,7 +169,9 @@ impl Connection {
                 }
                 match self.reader.feed(buffer.filled()) {
                     Ok(true) => return Poll::Ready(Ok(())),
-                    Ok(false) => {}
+                    Ok(false) => {
+                        self.began.get_or_insert_with(Instant::now);
+                    }
                     Err(malformed) => return Poll::Ready(Err(malformed.into())),
                 }
             }

@@ -362,6 +362,7 @@ impl<W: Workload> Worker<W> {
                     let answered = Answered {
                         intended: due.unwrap_or(sent),
                         sent,
+                        began: open.began().unwrap_or(done),
                         done,
                         status: open.answer().status,
                         outcomes: self.workload.judge(number, open.answer()),

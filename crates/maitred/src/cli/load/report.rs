@@ -29,7 +29,9 @@ pub(super) struct Report {
     /// Outcomes a second: more than requests where one request is a batch.
     outcomes_per_second: f64,
     latency: Latency,
-    /// The same by class of status, such as `4xx`.
+    /// The same to the first bytes of an answer.
+    first_bytes: Latency,
+    /// The latency by class of status, such as `4xx`.
     latency_by_class: BTreeMap<String, Latency>,
     /// How much of the latency passed before the request was sent: what the open loop makes visible.
     unsent: Latency,
@@ -94,6 +96,7 @@ impl Report {
             requests_per_second: per_second(requests),
             outcomes_per_second: per_second(ledger.measured.outcomes.total()),
             latency: Latency::of(&ledger.latency),
+            first_bytes: Latency::of(&ledger.first_bytes),
             latency_by_class: {
                 let classes = ledger.latency_by_class.iter();
                 classes.map(|(class, latency)| (format!("{class}xx"), Latency::of(latency))).collect()
@@ -169,6 +172,9 @@ impl Report {
                 classes
                     .map(|(class, latency)| ("  of a class", format!("{class}: {}", latency_text(latency)))),
             );
+        }
+        if self.first_bytes.max != self.latency.max {
+            rows.push(("first bytes", latency_text(&self.first_bytes)));
         }
         if self.rate.is_some() {
             rows.push(("before sending", latency_text(&self.unsent)));
@@ -319,6 +325,7 @@ mod tests {
             let answered = Answered {
                 intended: start,
                 sent: start,
+                began: start + Duration::from_micros(400),
                 done: start + Duration::from_millis(1),
                 status: 200,
                 outcomes: one,
@@ -372,6 +379,7 @@ mod tests {
         assert_eq!(json["requests"], 2);
         assert_eq!(json["requests_per_second"], 1.0);
         assert_eq!(json["latency"]["p99_9"], 1000);
+        assert_eq!(json["first_bytes"]["p99"], 400);
         assert_eq!(json["outcomes"]["created"], 2);
         assert_eq!(json["statuses"]["200"], 2);
         assert_eq!(json["client_cpu_micros_per_request"], 2000.0);

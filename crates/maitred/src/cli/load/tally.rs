@@ -200,6 +200,8 @@ pub(super) struct Answered {
     pub(super) intended: Instant,
     /// When it was sent.
     pub(super) sent: Instant,
+    /// When the first bytes of its answer came.
+    pub(super) began: Instant,
     /// When its answer was complete.
     pub(super) done: Instant,
     pub(super) status: u16,
@@ -218,7 +220,9 @@ pub(super) struct Ledger {
     pub(super) reconnects: u64,
     /// Microseconds from the intended start to the complete answer.
     pub(super) latency: Histogram<u64>,
-    /// The same by the first digit of the status: a refusal may cost less than what it refuses.
+    /// The same to the first bytes of the answer.
+    pub(super) first_bytes: Histogram<u64>,
+    /// The latency by the first digit of the status: a refusal may cost less than what it refuses.
     pub(super) latency_by_class: BTreeMap<u16, Histogram<u64>>,
     /// Microseconds from the intended start to the sending: what the load tester itself adds, in an open loop.
     pub(super) wait: Histogram<u64>,
@@ -234,6 +238,7 @@ impl Ledger {
             failures: Failures::default(),
             reconnects: 0,
             latency: latencies(),
+            first_bytes: latencies(),
             latency_by_class: BTreeMap::new(),
             wait: latencies(),
             last_done: None,
@@ -253,6 +258,7 @@ impl Ledger {
             let latency = micros(answered.done - answered.intended);
             self.latency.saturating_record(latency);
             self.of_class(answered.status / 100).saturating_record(latency);
+            self.first_bytes.saturating_record(micros(answered.began - answered.intended));
             self.wait.saturating_record(micros(answered.sent - answered.intended));
             self.last_done = self.last_done.max(Some(answered.done));
         }
@@ -269,6 +275,7 @@ impl Ledger {
         self.reconnects += other.reconnects;
         // Their bounds are the same, so adding cannot fail.
         let _ = self.latency.add(&other.latency);
+        let _ = self.first_bytes.add(&other.first_bytes);
         let _ = self.wait.add(&other.wait);
         for (class, latency) in &other.latency_by_class {
             let _ = self.of_class(*class).add(latency);
@@ -310,6 +317,7 @@ mod tests {
         Answered {
             intended,
             sent: intended + Duration::from_micros(sent_after),
+            began: intended + Duration::from_micros(done_after / 2),
             done: intended + Duration::from_micros(done_after),
             status: 200,
             outcomes,
@@ -327,6 +335,7 @@ mod tests {
         ledger.add(&answered(measured_from, 300, 500, Outcome::Created), measured_from);
         assert_eq!((ledger.warm_up.answers, ledger.measured.answers, ledger.answers()), (1, 1, 2));
         assert_eq!((ledger.latency.len(), ledger.latency.max()), (1, 500));
+        assert_eq!((ledger.first_bytes.len(), ledger.first_bytes.max()), (1, 250));
         assert_eq!(ledger.wait.max(), 300);
         assert_eq!((ledger.latency_by_class.len(), ledger.latency_by_class[&2].max()), (1, 500));
         assert_eq!(ledger.measured.bytes_received, 20);
