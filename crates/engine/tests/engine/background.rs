@@ -9,7 +9,7 @@ use maitred_engine::batch::{GENESIS, RawFact, Sealed};
 use maitred_engine::consumers::{
     self, ATTEMPTS_MAX, Bookkeeping, Consumer, ConsumerRunner, Hold, Note, Part, WINDOW_MAX,
 };
-use maitred_engine::engine::{Parts, Threads};
+use maitred_engine::engine::{Bounds, Parts, Threads};
 use maitred_engine::log::{Appended, Log, LogError, LogReader, Tail};
 use maitred_engine::queue::Reply;
 use maitred_engine::recovery::{NoSnapshots, Recovery};
@@ -78,7 +78,9 @@ fn engine(log: &PlainLog, clock: &Arc<Hands>) -> (Engine<Orders>, Threads) {
     let (domain, snapshots) = (Arc::new(Orders), &NoSnapshots);
     let recovery = Recovery { domain: &*domain, log, store: &store, snapshots, partition: 0, boot: BOOT };
     let (published, _) = recovery.run().expect("what is there can be recovered");
-    Engine::start(Parts {
+    // Time passes here ten times as fast: on a busy machine a command would wait for too long, and be tried again.
+    let bounds = Bounds { queue_wait_max: Duration::from_secs(3_600), ..Bounds::default() };
+    let parts = Parts {
         domain,
         log: Box::new(log.clone()),
         store,
@@ -87,7 +89,8 @@ fn engine(log: &PlainLog, clock: &Arc<Hands>) -> (Engine<Orders>, Threads) {
         partition: 0,
         seed: 1,
         on_broken: Box::new(|error| panic!("the engine gives up: {error}")),
-    })
+    };
+    Engine::start_within(bounds, parts)
 }
 
 fn start(log: PlainLog, clock: Arc<Hands>, consumed: Arc<Mutex<Vec<u64>>>) -> World {
