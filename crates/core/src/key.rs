@@ -62,6 +62,7 @@ pub struct Key {
 
 impl Key {
     /// A key of `table`, with nothing behind it yet.
+    #[inline]
     pub fn new(table: Table) -> Self {
         let mut bytes = [0; KEY_BYTES_MAX];
         bytes[0] = table as u8;
@@ -69,6 +70,7 @@ impl Key {
     }
 
     /// A key of a tenant's part of `table`.
+    #[inline]
     pub fn of(table: Table, tenant: TenantNumber) -> Self {
         Key::new(table).u32(tenant.0)
     }
@@ -77,6 +79,7 @@ impl Key {
     ///
     /// # Panics
     /// When they are more than [`KEY_BYTES_MAX`].
+    #[inline]
     pub fn from_bytes(from: &[u8]) -> Self {
         assert!(from.len() <= KEY_BYTES_MAX, "a key of {} bytes; the most is {KEY_BYTES_MAX}", from.len());
         let mut bytes = [0; KEY_BYTES_MAX];
@@ -86,6 +89,7 @@ impl Key {
 
     /// Appends raw bytes.
     #[must_use]
+    #[inline]
     pub fn raw(mut self, part: &[u8]) -> Self {
         let at = usize::from(self.len);
         assert!(at + part.len() <= KEY_BYTES_MAX, "a key longer than {KEY_BYTES_MAX} bytes");
@@ -96,36 +100,42 @@ impl Key {
 
     /// Appends one byte.
     #[must_use]
+    #[inline]
     pub fn u8(self, part: u8) -> Self {
         self.raw(&[part])
     }
 
     /// Appends a 32-bit number.
     #[must_use]
+    #[inline]
     pub fn u32(self, part: u32) -> Self {
         self.raw(&part.to_be_bytes())
     }
 
     /// Appends a 64-bit number.
     #[must_use]
+    #[inline]
     pub fn u64(self, part: u64) -> Self {
         self.raw(&part.to_be_bytes())
     }
 
     /// Appends a 128-bit number: an id or a hash.
     #[must_use]
+    #[inline]
     pub fn u128(self, part: u128) -> Self {
         self.raw(&part.to_be_bytes())
     }
 
     /// Appends an instant so that earlier ones sort first, those before 1970 included.
     #[must_use]
+    #[inline]
     pub fn time(self, part: Timestamp) -> Self {
         self.u64(part.to_ordered())
     }
 
     /// Appends a position within the log: seq, then ordinal.
     #[must_use]
+    #[inline]
     pub fn change(self, part: ChangeId) -> Self {
         self.u64(part.seq).u32(part.ordinal)
     }
@@ -135,6 +145,7 @@ impl Key {
     /// # Panics
     /// When every byte is 0xff, which no table's number allows.
     #[must_use]
+    #[inline]
     pub fn end(mut self) -> Self {
         loop {
             assert!(self.len > 0, "no key follows one of 0xff bytes alone");
@@ -151,6 +162,7 @@ impl Key {
 
 impl std::ops::Deref for Key {
     type Target = [u8];
+    #[inline]
     fn deref(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
     }
@@ -158,18 +170,21 @@ impl std::ops::Deref for Key {
 
 /// A key is looked up by its bytes; the order is theirs.
 impl std::borrow::Borrow<[u8]> for Key {
+    #[inline]
     fn borrow(&self) -> &[u8] {
         self
     }
 }
 
 impl PartialOrd for Key {
+    #[inline]
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
 impl Ord for Key {
+    #[inline]
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         (**self).cmp(&**other)
     }
@@ -187,6 +202,7 @@ pub struct Parts<'a>(pub &'a [u8]);
 
 impl<'a> Parts<'a> {
     /// The parts behind a key's table and tenant.
+    #[inline]
     pub fn behind_tenant(key: &'a [u8]) -> Self {
         Parts(&key[5..])
     }
@@ -195,6 +211,7 @@ impl<'a> Parts<'a> {
     ///
     /// # Panics
     /// When fewer are left; views hold only what this build wrote.
+    #[inline]
     pub fn raw(&mut self, len: usize) -> &'a [u8] {
         let (head, tail) = self.0.split_at(len);
         self.0 = tail;
@@ -202,31 +219,37 @@ impl<'a> Parts<'a> {
     }
 
     /// The next byte.
+    #[inline]
     pub fn u8(&mut self) -> u8 {
         self.raw(1)[0]
     }
 
     /// The next 32-bit number.
+    #[inline]
     pub fn u32(&mut self) -> u32 {
         u32::from_be_bytes(self.raw(4).try_into().expect("four bytes"))
     }
 
     /// The next 64-bit number.
+    #[inline]
     pub fn u64(&mut self) -> u64 {
         u64::from_be_bytes(self.raw(8).try_into().expect("eight bytes"))
     }
 
     /// The next 128-bit number.
+    #[inline]
     pub fn u128(&mut self) -> u128 {
         u128::from_be_bytes(self.raw(16).try_into().expect("sixteen bytes"))
     }
 
     /// The next instant.
+    #[inline]
     pub fn time(&mut self) -> Timestamp {
         Timestamp::from_ordered(self.u64())
     }
 
     /// The next position within the log.
+    #[inline]
     pub fn change(&mut self) -> ChangeId {
         ChangeId { seq: self.u64(), ordinal: self.u32() }
     }

@@ -31,37 +31,44 @@ impl std::error::Error for NotAnInstant {}
 
 impl Timestamp {
     /// From microseconds since the epoch.
+    #[inline]
     pub const fn from_micros(micros: i64) -> Self {
         Timestamp(micros)
     }
 
     /// From milliseconds since the epoch.
+    #[inline]
     pub const fn from_millis(millis: i64) -> Self {
         Timestamp(millis * 1_000)
     }
 
     /// Microseconds since the epoch.
+    #[inline]
     pub const fn as_micros(self) -> i64 {
         self.0
     }
 
     /// Milliseconds since the epoch, rounded down.
+    #[inline]
     pub const fn as_millis(self) -> i64 {
         self.0.div_euclid(1_000)
     }
 
     /// The last microsecond of this instant's millisecond: an instant a client names includes it.
     #[must_use]
+    #[inline]
     pub const fn end_of_millisecond(self) -> Self {
         Timestamp(self.as_millis() * 1_000 + 999)
     }
 
     /// As an unsigned number that sorts alike.
+    #[inline]
     pub const fn to_ordered(self) -> u64 {
         (self.0 as u64) ^ (1 << 63)
     }
 
     /// Back from [`Timestamp::to_ordered`].
+    #[inline]
     pub const fn from_ordered(ordered: u64) -> Self {
         Timestamp((ordered ^ (1 << 63)) as i64)
     }

@@ -25,6 +25,10 @@ use maitred_core::{Actor, TenantNumber};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+/// As in the server.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const EVENTS: u32 = 20_000;
 /// One event starts every so many minutes: 50 of them within this and the range of a search.
 const MINUTES: u32 = 20;
