@@ -10,7 +10,7 @@ use maitred_engine::{Answer, Engine, Envelope, Unavailable, View, batch::Idempot
 use maitred_web::etag::Versions;
 use maitred_web::page::Cursors;
 use maitred_web::rate::{Limiter, Quotas};
-use maitred_web::{AsOf, AtLeast, Preconditions, Problem, problem};
+use maitred_web::{AsOf, AtLeast, Attempt, Preconditions, Problem, problem};
 
 use crate::accounts::Accounts;
 use crate::admission::Directory;
@@ -33,6 +33,9 @@ pub use crate::admission::{Scope, authorize, authorize_or_token, count, tenant_n
 
 /// How long a read waits for the position it asks for.
 pub const POSITION_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// What a command counts as in the queue, beside the body that it was read from.
+const COMMAND_BYTES: usize = 512;
 
 /// The state of every handler. A clone is another handle to the same.
 #[derive(Debug, Clone)]
@@ -345,6 +348,32 @@ pub struct Accepted<O> {
     pub position: Position,
     /// Whether this is the remembered answer of an earlier command.
     pub replayed: bool,
+}
+
+/// A command of one of the domains.
+pub trait OfDomain: Into<Command> {
+    /// What its client is told.
+    type Outcome;
+
+    /// That, out of what clients of the whole product are told.
+    fn outcome(of_product: Outcome) -> Self::Outcome;
+}
+
+/// Decides a command of a caller: what most handlers do. `body` is what it was read from.
+///
+/// # Errors
+/// The rejection or the unavailability, as a problem.
+pub(crate) async fn submit<C: OfDomain>(
+    app: &App,
+    scope: &Scope,
+    attempt: &Attempt,
+    body: &[u8],
+    command: C,
+) -> Result<Accepted<C::Outcome>, Problem> {
+    let key = attempt.identify(scope.caller.actor, body);
+    let bytes = COMMAND_BYTES + body.len();
+    let Accepted { outcome, position, replayed } = app.submit(scope.who(), key, bytes, command).await?;
+    Ok(Accepted { outcome: C::outcome(outcome), position, replayed })
 }
 
 /// A rejection with the point in the log that it rested on.

@@ -120,6 +120,19 @@ macro_rules! domains {
             }
         }
 
+        $(
+            impl crate::app::OfDomain for crate::$module::Command {
+                type Outcome = crate::$module::Outcome;
+
+                fn outcome(of_product: Outcome) -> Self::Outcome {
+                    match of_product {
+                        Outcome::$name(outcome) => outcome,
+                        other => unreachable!("a command of {} is answered with {other:?}", stringify!($name)),
+                    }
+                }
+            }
+        )*
+
         /// The ranges of the domains' fact kinds.
         #[cfg(test)]
         const RANGES: &[(std::ops::RangeInclusive<u16>, &[FactKind])] =

@@ -62,6 +62,30 @@ impl<S: Send + Sync, T: DeserializeOwned, const BYTES_MAX: usize> FromRequest<S>
     }
 }
 
+/// A body that may be left out where every field may: then it is `{}`. One that is sent is read as [`JsonBody`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OptionalJsonBody<T> {
+    /// What it says.
+    pub value: T,
+    /// The body as it came.
+    pub bytes: Bytes,
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for OptionalJsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let headers = request.headers().clone();
+        let bytes = read(request, BODY_BYTES_MAX).await?;
+        if bytes.is_empty() {
+            return Ok(OptionalJsonBody { value: parse(b"{}")?, bytes });
+        }
+        require_json(&headers)?;
+        require_plain(&headers)?;
+        Ok(OptionalJsonBody { value: parse(&bytes)?, bytes })
+    }
+}
+
 impl<S: Send + Sync, T: DeserializeOwned, const BYTES_MAX: usize> FromRequest<S> for Json<T, BYTES_MAX> {
     type Rejection = Problem;
 

@@ -37,7 +37,7 @@ pub use data_loss::data_loss;
 pub use etag::{ETag, IfMatch, IfNoneMatch, Preconditions};
 pub use guard::Guard;
 pub use idempotency::Attempt;
-pub use json::{Json, JsonBody, Reply};
+pub use json::{Json, JsonBody, OptionalJsonBody, Reply};
 pub use page::{Cursors, Limit, Page};
 pub use path::Path;
 pub use position::AtLeast;

@@ -18,7 +18,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::command::{REMINDER_HOURS_MAX, SENDER_NAME_CHARS_MAX, SettingsPatch};
 use super::fact::{Language, Mail, MailKind, MailState, Place, Settings};
 use super::{Command, Outcome, letter, subject, view};
-use crate::app::{Accepted, App, Scope, version_wanted};
+use crate::app::{Accepted, App, Scope, submit, version_wanted};
 use crate::flash_sales::Versioned;
 use crate::json::given;
 use crate::paging::{self, Listing};
@@ -26,8 +26,6 @@ use crate::parameters::{IdempotencyHeader, IfMatchHeader, IfNoneMatchHeader, Pos
 use crate::reading::{One, OneQuery};
 use crate::tenants;
 
-/// The size of a command of this domain in memory, roughly.
-const COMMAND_BYTES: usize = 512;
 /// The most mails that one page looks at.
 const LOOKS_MAX: usize = 10_000;
 
@@ -407,22 +405,6 @@ fn masked(address: &str) -> String {
     match address.rsplit_once('@') {
         Some((local, domain)) => format!("{}…@{domain}", local.chars().take(1).collect::<String>()),
         None => "…".to_owned(),
-    }
-}
-
-async fn submit(
-    app: &App,
-    scope: &Scope,
-    attempt: &Attempt,
-    body: &[u8],
-    command: Command,
-) -> Result<Accepted<Outcome>, Problem> {
-    let key = attempt.identify(scope.caller.actor, body);
-    let Accepted { outcome, position, replayed } =
-        app.submit(scope.who(), key, COMMAND_BYTES + body.len(), command).await?;
-    match outcome {
-        crate::Outcome::Mail(outcome) => Ok(Accepted { outcome, position, replayed }),
-        other => unreachable!("a command on mail is answered with {other:?}"),
     }
 }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use maitred_core::Position;
 use maitred_web::json::parse;
 use maitred_web::limits::BodyBytesMax;
-use maitred_web::{ETag, Json, JsonBody, Reply, Time};
+use maitred_web::{ETag, Json, JsonBody, OptionalJsonBody, Reply, Time};
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -56,6 +56,7 @@ fn router() -> Router {
     let small = post(async |body: JsonBody<Value, 16>| Reply::ok(body.bytes.len()));
     Router::new()
         .route("/", post(async |Json(sample): Json<Sample>| Json::<_>(sample)))
+        .route("/optional", post(async |body: OptionalJsonBody<Patch>| Reply::ok(body.value._name)))
         .route("/small", small.clone())
         .route("/configured", small.layer(Extension(BodyBytesMax(4))))
 }
@@ -102,6 +103,23 @@ async fn only_json_in_utf8_is_read() {
     }
     let without = Request::post("/small").body(Body::from("1")).expect("a request");
     assert_eq!(send(&router(), without).await.status, 415);
+}
+
+#[tokio::test]
+async fn a_body_that_may_be_left_out_is_read_like_any_other_when_it_is_there() {
+    let left_out = Request::post("/optional").body(Body::empty()).expect("a request");
+    assert_eq!(send(&router(), left_out).await.json(), Value::Null);
+    let json = "application/json";
+    assert_eq!(post_as("/optional", json, "").await.json(), Value::Null);
+    assert_eq!(post_as("/optional", json, "{\"name\":\"x\"}").await.json(), "x");
+    assert_eq!(
+        post_as("/optional", "text/plain", "{}").await.problem(),
+        (415, "content-type-unsupported".into())
+    );
+    assert_eq!(post_as("/optional", json, "{").await.status, 400);
+    assert_eq!(post_as("/optional", json, "{\"nam\":1}").await.problem(), (400, "body-invalid".into()));
+    let long = "\"".to_owned() + &"a".repeat(1 << 21) + "\"";
+    assert_eq!(post_as("/optional", json, long).await.problem(), (413, "body-too-large".into()));
 }
 
 #[tokio::test]

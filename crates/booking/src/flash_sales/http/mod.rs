@@ -17,22 +17,22 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use maitred_core::{Actor, ChangeId, Position, Rejection, Timestamp};
-use maitred_web::{AtLeast, Attempt, Caller, Credentials, ETag, Problem, Reply, Role, Time};
+use maitred_web::{AtLeast, Caller, Credentials, ETag, Problem, Reply, Role, Time};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::Outcome;
 use super::view::{self, Versioned};
-use super::{Command, Outcome};
 use crate::accounts::LoggedIn;
-use crate::app::{Accepted, Access, App, Scope};
+use crate::app::{Access, App, Scope, submit};
 use crate::money::{Money, MoneyBody};
 use crate::paging::{self, ListQuery};
 use crate::record::{Kind, RecordId};
 use crate::violation::refuse_any;
 
-/// The size of a command of this domain in memory, roughly.
+/// The size of a purchase in memory, roughly.
 const COMMAND_BYTES: usize = 256;
 
 /// One version of a record.
@@ -93,20 +93,6 @@ fn buyer(caller: &Caller, named: Option<Uuid>) -> Result<Uuid, Problem> {
             Err(Problem::field_refused("/buyer_id", detail))
         }
     }
-}
-
-/// Decides a command of this domain.
-async fn submit(
-    app: &App,
-    scope: &Scope,
-    attempt: &Attempt,
-    body: &[u8],
-    command: Command,
-) -> Result<Accepted<Outcome>, Problem> {
-    let key = attempt.identify(scope.caller.actor, body);
-    let Accepted { outcome, position, replayed } =
-        app.submit(scope.who(), key, COMMAND_BYTES + body.len(), command).await?;
-    Ok(Accepted { outcome: own(outcome), position, replayed })
 }
 
 /// The outcome of a command of this domain.

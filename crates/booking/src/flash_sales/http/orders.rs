@@ -5,7 +5,7 @@ use axum::response::Response;
 use maitred_core::{Actor, TenantNumber};
 use maitred_engine::batch::Idempotency;
 use maitred_engine::{Answer, Envelope, Unavailable};
-use maitred_web::{AsOf, AtLeast, Attempt, JsonBody, Limit, Page, Path, Problem, Query, Time};
+use maitred_web::{AsOf, AtLeast, Attempt, Limit, OptionalJsonBody, Page, Path, Problem, Query, Time};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -209,7 +209,7 @@ pub async fn place(
     tag = "flash sales",
     operation_id = "orders_create",
     params(TenantPath, ("id" = Uuid, Path, description = "The sale's id"), IdempotencyHeader),
-    request_body = OrderInput,
+    request_body = Option<OrderInput>,
     responses(
         (status = 201, description = "A piece is the buyer's", body = OrderBody),
         (status = 404, description = "There is no such sale"),
@@ -221,7 +221,7 @@ pub async fn create(
     Asking(scope): Asking,
     Path((slug, sale)): Path<(String, Uuid)>,
     attempt: Attempt,
-    JsonBody { value, bytes }: JsonBody<OrderInput>,
+    OptionalJsonBody { value, bytes }: OptionalJsonBody<OrderInput>,
 ) -> Result<Response, Problem> {
     let buyer = buyer(&scope.caller, value.buyer_id)?;
     let key = attempt.identify(scope.caller.actor, &bytes);
@@ -385,7 +385,7 @@ fn answer(Accepted { outcome, position, replayed }: Accepted<Outcome>) -> Respon
     tag = "flash sales",
     operation_id = "orders_pay",
     params(TenantPath, ("id" = Uuid, Path, description = "The order's id"), IdempotencyHeader),
-    request_body = PaymentInput,
+    request_body = Option<PaymentInput>,
     responses(
         (status = 200, description = "It is paid", body = OrderBody),
         (status = 404, description = "It is not there, or is another customer's"),
@@ -397,7 +397,7 @@ pub async fn pay(
     Asking(scope): Asking,
     Path((_tenant, order)): Path<(String, Uuid)>,
     attempt: Attempt,
-    JsonBody { value, bytes }: JsonBody<PaymentInput>,
+    OptionalJsonBody { value, bytes }: OptionalJsonBody<PaymentInput>,
 ) -> Result<Response, Problem> {
     let buyer = confined_to(&scope.caller);
     let command = Command::PayOrder { order, buyer, reference: value.reference };

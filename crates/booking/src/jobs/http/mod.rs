@@ -19,12 +19,9 @@ use super::command::Command;
 use super::fact::{Job, JobState, Schedule, Timing};
 use super::rules::{Effect, Outcome};
 use super::{WHOLE, view};
-use crate::app::{Accepted, App, Scope};
+use crate::app::{Accepted, App, Scope, submit};
 use crate::flash_sales::Versioned;
 use crate::tenants;
-
-/// The size of a command of this domain in memory, roughly.
-const COMMAND_BYTES: usize = 512;
 
 /// Which jobs or schedules are wanted.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -223,23 +220,6 @@ fn root(app: &App, tenant: TenantNumber) -> String {
     }
     let slug = tenants::tenant(&app.engine().view(), tenant).map(|tenant| tenant.profile.slug);
     format!("/v1/tenants/{}", slug.unwrap_or_default())
-}
-
-/// Decides a command of this domain.
-async fn submit(
-    app: &App,
-    scope: &Scope,
-    attempt: &Attempt,
-    body: &[u8],
-    command: Command,
-) -> Result<Accepted<Outcome>, Problem> {
-    let key = attempt.identify(scope.caller.actor, body);
-    let Accepted { outcome, position, replayed } =
-        app.submit(scope.who(), key, COMMAND_BYTES + body.len(), command).await?;
-    match outcome {
-        crate::Outcome::Jobs(outcome) => Ok(Accepted { outcome, position, replayed }),
-        other => unreachable!("a command on jobs is answered with {other:?}"),
-    }
 }
 
 /// The answer to a command on a job: 202 and where to look, for what is done behind it.

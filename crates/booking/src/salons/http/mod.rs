@@ -23,19 +23,16 @@ pub mod waitlist;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use maitred_core::{ChangeId, Position, TenantNumber};
-use maitred_web::{AsOf, AtLeast, Attempt, ETag, Limit, Preconditions, Problem, Reply, etag};
+use maitred_web::{AsOf, AtLeast, ETag, Limit, Preconditions, Problem, Reply, etag};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use super::Effect;
 use super::view::{self, Kept};
-use super::{Command, Effect, Outcome};
-use crate::app::{Accepted, App, Scope, version_wanted};
+use crate::app::{App, Scope, submit, version_wanted};
 use crate::flash_sales::Versioned;
 use crate::paging::{self, Listing};
-
-/// The size of a command of this domain in memory, roughly.
-const COMMAND_BYTES: usize = 512;
 
 /// Which past of one record is wanted.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -89,27 +86,6 @@ pub struct RecordVersion<T> {
     record: T,
     /// Where it stands in the log: `<partition>.<seq>.<ordinal>`.
     position: String,
-}
-
-/// Decides a command of this domain.
-pub(super) async fn submit(
-    app: &App,
-    scope: &Scope,
-    attempt: &Attempt,
-    body: &[u8],
-    command: Command,
-) -> Result<Accepted<Outcome>, Problem> {
-    let key = attempt.identify(scope.caller.actor, body);
-    let Accepted { outcome, position, replayed } =
-        app.submit(scope.who(), key, COMMAND_BYTES + body.len(), command).await?;
-    Ok(Accepted { outcome: own(outcome), position, replayed })
-}
-
-fn own(outcome: crate::Outcome) -> Outcome {
-    match outcome {
-        crate::Outcome::Salons(outcome) => outcome,
-        other => unreachable!("a command on a salon is answered with {other:?}"),
-    }
 }
 
 /// The answer to a command: the record as it is now, and its path below the tenant if it is new.

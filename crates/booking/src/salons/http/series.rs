@@ -3,7 +3,9 @@
 use axum::extract::State;
 use axum::response::Response;
 use maitred_core::TenantNumber;
-use maitred_web::{AtLeast, Attempt, JsonBody, Page, Path, Preconditions, Problem, Query, Time};
+use maitred_web::{
+    AtLeast, Attempt, JsonBody, OptionalJsonBody, Page, Path, Preconditions, Problem, Query, Time,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -260,7 +262,7 @@ pub struct SeriesCancelInput {
     tag = "salons",
     operation_id = "series_cancel",
     params(TenantPath, ("id" = Uuid, Path, description = "The series' id"), IfMatchHeader, IdempotencyHeader),
-    request_body = SeriesCancelInput,
+    request_body = Option<SeriesCancelInput>,
     responses(
         (status = 200, description = "They are cancelled: `occurrences` has them", body = SeriesAnswer),
         (status = 404, description = "It is not there"),
@@ -273,7 +275,7 @@ pub async fn cancel(
     Path((_tenant, id)): Path<(String, Uuid)>,
     preconditions: Preconditions,
     attempt: Attempt,
-    JsonBody { value, bytes }: JsonBody<SeriesCancelInput>,
+    OptionalJsonBody { value, bytes }: OptionalJsonBody<SeriesCancelInput>,
 ) -> Result<Response, Problem> {
     let if_version = if_version::<Series>(&app, &scope, &preconditions, id)?;
     let command = CancelSeries { series: id, from: value.from.map(|time| time.0), if_version };

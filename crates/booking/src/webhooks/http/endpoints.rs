@@ -7,7 +7,10 @@ use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use maitred_core::{Ids, TenantNumber};
-use maitred_web::{AtLeast, Attempt, ETag, JsonBody, Page, Path, Preconditions, Problem, Query, Reply, Time};
+use maitred_web::{
+    AtLeast, Attempt, ETag, JsonBody, OptionalJsonBody, Page, Path, Preconditions, Problem, Query, Reply,
+    Time,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -313,7 +316,7 @@ pub async fn delete(
     tag = "webhooks",
     operation_id = "webhooks_rotate_secret",
     params(TenantPath, ("id" = Uuid, Path, description = "The webhook's id"), IdempotencyHeader),
-    request_body = RotationInput,
+    request_body = Option<RotationInput>,
     responses(
         (status = 200, description = "It has another one. The only answer with it", body = WebhookWithSecret),
         (status = 404, description = "It is not there"),
@@ -324,7 +327,7 @@ pub async fn rotate_secret(
     scope: Scope,
     Path((_tenant, endpoint)): Path<(String, Uuid)>,
     attempt: Attempt,
-    JsonBody { value, bytes }: JsonBody<RotationInput>,
+    OptionalJsonBody { value, bytes }: OptionalJsonBody<RotationInput>,
 ) -> Result<Response, Problem> {
     let overlap_hours = value.overlap_hours.unwrap_or(OVERLAP_HOURS);
     if overlap_hours > OVERLAP_HOURS_MAX {

@@ -8,30 +8,9 @@ pub mod endpoints;
 
 pub use endpoints::WebhookBody;
 
-use maitred_web::{Attempt, Problem};
+use maitred_web::Problem;
 
-use super::{Command, Outcome};
-use crate::app::{Accepted, App, Scope};
-
-/// The size of a command of this domain in memory, roughly.
-const COMMAND_BYTES: usize = 512;
-
-/// Decides a command of this domain.
-async fn submit(
-    app: &App,
-    scope: &Scope,
-    attempt: &Attempt,
-    body: &[u8],
-    command: Command,
-) -> Result<Accepted<Outcome>, Problem> {
-    let key = attempt.identify(scope.caller.actor, body);
-    let Accepted { outcome, position, replayed } =
-        app.submit(scope.who(), key, COMMAND_BYTES + body.len(), command).await?;
-    match outcome {
-        crate::Outcome::Webhooks(outcome) => Ok(Accepted { outcome, position, replayed }),
-        other => unreachable!("a command on webhooks is answered with {other:?}"),
-    }
-}
+use crate::app::submit;
 
 /// Bits from the system's source.
 fn random<const LEN: usize>() -> Result<[u8; LEN], Problem> {
