@@ -33,6 +33,13 @@ fn metric(server: &Server, name: &str) -> f64 {
     line.and_then(|line| line.rsplit_once(' ')?.1.parse().ok()).unwrap_or(f64::NAN)
 }
 
+/// The most memory that it ever had.
+fn peak_mib(server: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("it has memory");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
+}
+
 fn is_ready(server: &Server) -> bool {
     ["/health/live", "/health/ready"].iter().all(|path| server.get(path).0 == 200)
 }
@@ -289,6 +296,22 @@ fn commands_are_taken_once_and_what_cannot_be_done_is_put_aside_with_its_reason(
         broker.drain("foreign.dead").iter().map(|letter| letter.header("x-maitred-code")).collect();
     assert_eq!(codes, ["INVALID_DATE_FORMAT", "other-organisation"].map(str::to_owned).into());
     assert_eq!(version(&server, "s-1"), Some(1));
+
+    // A burst of messages that are far too large: they are put aside, a few at a time.
+    server.stop();
+    let enormous = "x".repeat(6 * 1024 * 1024);
+    let burst: Vec<_> = (0..80).map(|n| format!("large-{n}")).collect();
+    broker.send("foreign", &burst.iter().map(|id| (id.as_str(), &*enormous)).collect::<Vec<_>>());
+    server = start();
+    until("all are put aside", || (broker.waiting("foreign.dead") >= Some(burst.len() as u32)).then_some(()));
+    let aside: BTreeSet<_> = broker.drain("foreign.dead").into_iter().map(|letter| letter.id).collect();
+    assert_eq!(aside, burst.iter().cloned().collect());
+    let peak = peak_mib(&server);
+    println!("peak of memory: {peak} MiB");
+    assert!(peak < 350, "{peak} MiB: the burst alone has 480, and what is given out at once 384");
+    let said = server.stop();
+    assert!(said.contains("more than 67108864 bytes"), "{said}");
+    server = start();
 
     // The server is killed again and again while messages come, and the broker once: each is carried out, and none twice.
     let messages: Vec<_> = (0..600).map(|n| (format!("m{n}"), n)).collect();
