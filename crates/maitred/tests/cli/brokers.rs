@@ -150,6 +150,13 @@ fn every_change_arrives_in_its_records_order_whoever_is_killed_in_between() {
     });
     until("what waits is counted", || (metric(&server, "maitred_broker_waiting") >= 1.0).then_some(()));
     assert!(metric(&server, "maitred_broker_behind") > 0.0);
+    // Operators find it among the consumers, with how much waits and for how long.
+    let (_, consumers) = server.get("/v1/consumers");
+    let found = consumers["items"].as_array().expect("items").iter().find(|one| one["name"] == "broker-test");
+    let found = found.expect("the publisher is listed");
+    assert_eq!((&found["connected"], &found["superseded"]), (&Value::Bool(false), &Value::Bool(false)));
+    assert!(found["unfinished"].as_u64() >= Some(1) && found["behind"].as_u64() >= Some(1), "{found}");
+    assert!(found["oldest_seconds"].as_f64() > Some(0.0) && found["epoch"].as_u64() >= Some(1), "{found}");
     broker.start_again();
     write(&server, 5);
     // The broker is killed, and so is the server, both in the middle of a stream of changes.
