@@ -54,7 +54,7 @@ pub struct Received {
     pub body: Vec<u8>,
     /// Whether it was given out before.
     pub redelivered: bool,
-    delivery: lapin::message::Delivery,
+    delivery: Box<lapin::message::Delivery>,
     room: Room,
 }
 
@@ -216,7 +216,7 @@ async fn take(
                 id: delivery.properties.message_id().as_ref().map(|id| id.as_str().to_owned()),
                 body: std::mem::take(&mut delivery.data),
                 redelivered: delivery.redelivered,
-                delivery,
+                delivery: Box::new(delivery),
                 room: room.ok_or_else(too_much)?,
             })
         });

@@ -93,7 +93,7 @@ pub(super) async fn consume(
                 let ended = taking.take(&mut intake).await;
                 status.connected.store(false, Relaxed);
                 status.waiting.store(0, Relaxed);
-                queue.prefetch = fewer(&settings, intake.overrun());
+                queue.prefetch = fewer(settings, intake.overrun());
                 intake.close().await;
                 ended
             }
