@@ -10,7 +10,7 @@ use crate::encoding::{FactKind, undecodable_fact};
 /// The version of the rules of all domains together: raised when one decides otherwise than before.
 const RULES_VERSION: u16 = 2;
 /// The version of the tables of all domains together: raised when one applies its facts otherwise than before.
-const VIEW_SCHEMA: u16 = 3;
+const VIEW_SCHEMA: u16 = 4;
 
 /// Defines [`Command`], [`Fact`], [`Outcome`] and [`Booking`] over the listed domains.
 macro_rules! domains {

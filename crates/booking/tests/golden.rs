@@ -163,6 +163,7 @@ fn account_samples() -> [(&'static str, accounts::Fact); 5] {
     let person = |password: &str| Person {
         email: "jürgen@example.com".into(),
         password: PasswordHash::from_phc(format!("$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ${password}")),
+        given: Some("Jürgen@Example.com".into()),
     };
     let registered =
         AccountState { account: account.clone(), person: Some(person("AAECAwQFBgcICQoLDA0ODw")) };

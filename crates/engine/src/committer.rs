@@ -75,6 +75,10 @@ impl<D: Domain> Committer<D> {
         };
         match appended {
             Ok(Appended::Committed) => {
+                if prepared.sealed.is_some() {
+                    let tenants = prepared.decided.iter().map(|decided| decided.queued.envelope.tenant);
+                    self.shared.touched().note(prepared.tail.0, tenants);
+                }
                 self.shared.publish(prepared.overlay, prepared.tail, prepared.timestamp);
                 for Decided { queued, answer } in prepared.decided {
                     let _ = queued.reply.send(answer); // its sender may have gone
@@ -133,6 +137,7 @@ impl<D: Domain> Committer<D> {
                 apply::apply_batch(&*self.domain, &mut view, sealed)
                     .map_err(|error| LogError::DataLoss(error.to_string()))?;
             }
+            self.shared.touched().forget(tail.0);
             self.shared.follow(overlay.to_publish(), tail, timestamp);
             followed = true;
         }

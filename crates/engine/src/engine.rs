@@ -12,11 +12,12 @@
 
 mod threads;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use maitred_core::{Domain, PartitionId, Position, Seq, Timestamp};
+use maitred_core::{Domain, PartitionId, Position, Seq, TenantNumber, Timestamp};
 use tokio::sync::watch;
 
 use self::threads::{Signal, commit, flush, spawn, write};
@@ -266,6 +267,11 @@ impl<D: Domain> Engine<D> {
     /// Follows the number of the newest published batch.
     pub fn watch(&self) -> watch::Receiver<Seq> {
         self.0.shared.watch()
+    }
+
+    /// The tenants whose commands were decided behind batch `after`, or more; `None` if that is not known any more.
+    pub fn touched(&self, after: Seq) -> Option<BTreeSet<TenantNumber>> {
+        self.0.shared.touched().behind(after)
     }
 
     /// Waits until batch `seq` is published, at most `patience`.

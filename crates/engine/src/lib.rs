@@ -30,6 +30,7 @@ pub mod sync;
 pub mod testing;
 pub mod throttle;
 pub mod timers;
+pub mod touched;
 pub mod view;
 pub mod view_hash;
 pub mod witness;

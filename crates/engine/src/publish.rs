@@ -21,6 +21,7 @@ use crate::{
     log::Tail,
     overlay::Overlay,
     sync::{Mutex, MutexGuard},
+    touched::Touched,
 };
 
 /// The published state of a partition: what readers see.
@@ -51,6 +52,7 @@ impl Published {
 pub struct Shared {
     state: Mutex<State>,
     seq: watch::Sender<Seq>,
+    touched: Touched,
 }
 
 #[derive(Debug)]
@@ -63,7 +65,8 @@ impl Shared {
     /// Begins with what recovery found.
     pub fn new(published: Published) -> Self {
         let seq = watch::Sender::new(published.seq());
-        Shared { state: Mutex::new(State { published: Arc::new(published), generation: 0 }), seq }
+        let touched = Touched::new(published.seq());
+        Shared { state: Mutex::new(State { published: Arc::new(published), generation: 0 }), seq, touched }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -122,6 +125,11 @@ impl Shared {
     /// Declares everything void that was decided on top of the published state.
     pub fn displace(&self) {
         self.state().generation += 1;
+    }
+
+    /// Whose commands the newest batches decided.
+    pub fn touched(&self) -> &Touched {
+        &self.touched
     }
 
     /// Follows the number of the last published batch.

@@ -273,6 +273,7 @@ error_pages! {
     "too-many-failing"
     "too-many-holds"
     "too-many-jobs"
+    "too-many-mails"
     "too-many-open-sales"
     "too-many-providers"
     "too-many-records"

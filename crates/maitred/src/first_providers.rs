@@ -1,7 +1,9 @@
 //! The providers that the command line or the file names, and those of the demo: they are brought into a tenant, or changed
 //! there.
 //!
-//! Invariant: a start that names the same providers as the one before writes nothing.
+//! Invariants:
+//! - A start that names the same providers as the one before writes nothing.
+//! - A provider that was set aside (`active` is false) stays so, whatever names it: a start undoes no operator's decision.
 
 use std::str::FromStr;
 
@@ -122,8 +124,8 @@ impl FromStr for Interval {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("{text:?} is no interval: write 15s, 5m, 1h or 1d, at most a week");
-        let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-        let unit = match &text[digits.len()..] {
+        let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+        let unit = match unit {
             "s" => 1,
             "m" => 60,
             "h" => 3_600,
@@ -208,7 +210,7 @@ fn patch(
         time_zone: wanted.time_zone.clone(),
         currency: wanted.currency.as_deref().map(currency).transpose()?,
         headers: headers.map(|headers| sealed(app, tenant, &known.name, headers)).transpose()?,
-        active: Some(true),
+        active: None,
     })
 }
 
@@ -279,12 +281,53 @@ mod tests {
     }
 
     #[test]
+    fn a_provider_that_an_operator_has_set_aside_stays_so_at_the_next_start() {
+        let (app, threads) = crate::assemble::in_memory().expect("random bits");
+        std::mem::forget(threads); // they live as long as the engine
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let feed = |url: &str| format!("arena={url}").parse::<NamedFeed>().expect("a feed");
+        let wanted = |url| [Wanted::named("default", &feed(url), Interval { seconds: 15 })];
+        runtime.block_on(async {
+            let create = tenants::Command::CreateTenant(tenants::CreateTenant {
+                slug: "default".to_owned(),
+                alias: None,
+                name: "default".to_owned(),
+                time_zone: "UTC".to_owned(),
+                currency: "EUR".to_owned(),
+                locale: "en".to_owned(),
+                drop_ins: tenants::DropIns::NONE,
+                public: false,
+                automatic: false,
+            });
+            app.submit((TenantNumber::SYSTEM, Actor::System), None, 64, create).await.expect("accepted");
+            let found = tenants::tenant_by_slug(&app.engine().view(), "default").expect("it is there");
+            let number = found.profile.tenant();
+            let known = || {
+                let found = catalogue::view::provider(&app.engine().view(), number, "arena", None);
+                found.expect("it is there").is
+            };
+            ensure(&app, &wanted("http://127.0.0.1:9/a")).await.expect("it is brought in");
+            assert!(known().active);
+            let aside = Command::UpdateProvider(UpdateProvider {
+                provider: "arena".to_owned(),
+                patch: ProviderPatch { active: Some(false), ..ProviderPatch::default() },
+                if_version: None,
+            });
+            decide(&app, number, aside).await.expect("decided").expect("accepted");
+            ensure(&app, &wanted("http://127.0.0.1:9/b")).await.expect("it is changed");
+            assert_eq!((known().active, &*known().url), (false, "http://127.0.0.1:9/b"));
+        });
+    }
+
+    #[test]
     fn an_interval_has_a_unit() {
         let seconds = |text: &str| text.parse::<Interval>().ok().map(|interval| interval.seconds);
         assert_eq!(["15s", "5m", "1h", "7d"].map(seconds), [15, 300, 3_600, 604_800].map(Some));
         assert_eq!(
-            ["", "15", "s", "0s", "8d", "1.5s", "-1s", "15 s", "99999999999s"].map(seconds),
-            [None; 9]
+            ["", "15", "s", "0s", "8d", "1.5s", "-1s", "+5s", "15 s", "5s5s", "99999999999s"].map(seconds),
+            [None; 11]
         );
+        let said = "+5s".parse::<Interval>().expect_err("it has a sign");
+        assert_eq!(said, "\"+5s\" is no interval: write 15s, 5m, 1h or 1d, at most a week");
     }
 }

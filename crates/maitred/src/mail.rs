@@ -9,7 +9,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
-use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
+use futures_util::FutureExt;
+use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::message::{Attachment, Mailbox, Message, MultiPart, SinglePart};
 use lettre::transport::smtp::PoolConfig;
 use lettre::transport::smtp::authentication::Credentials;
@@ -166,7 +167,8 @@ async fn dispatch(app: &App, relay: &Relay, seed: u64, mut stopping: watch::Rece
         let step = dispatcher.step(&engine.view(), engine.now(), &relay.server, &mut { submit });
         for (number, letter) in step.letters {
             let (transport, from, patience) = (transport.clone(), relay.from.clone(), relay.patience);
-            flights.spawn(async move { (number, send(&transport, from, letter, patience).await) });
+            let sending = async move { send(&transport, from, letter, patience).await };
+            flights.spawn(async move { (number, contained(sending).await) });
         }
         tokio::time::sleep(PAUSE).await;
         let finished = tokio::select! {
@@ -186,6 +188,15 @@ async fn dispatch(app: &App, relay: &Relay, seed: u64, mut stopping: watch::Rece
         dispatcher.finished(number, &sent, &engine.view(), engine.now(), mailing);
     }
     dispatcher.leave(&engine.view(), &mut { submit });
+}
+
+/// What came of a letter, also where sending it panics: its place among those that are sent at once is free again, and it
+/// waits as one that was put off.
+async fn contained(sending: impl Future<Output = Sent>) -> Sent {
+    AssertUnwindSafe(sending).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!("a bug at sending a mail: it is put off");
+        Sent::Later("the server failed at sending it; its log has the details".to_owned())
+    })
 }
 
 async fn send(transport: &Transport, from: Address, letter: Letter, patience: Duration) -> Sent {
@@ -220,26 +231,9 @@ fn judged(error: &smtp::Error, address_is_plain: bool) -> Sent {
     }
 }
 
-/// That no person wrote it, so that none of their programs answers it (RFC 3834).
-#[derive(Debug, Clone)]
-struct AutoSubmitted;
-
-impl Header for AutoSubmitted {
-    fn name() -> HeaderName {
-        HeaderName::new_from_ascii_str("Auto-Submitted")
-    }
-
-    fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        Ok(AutoSubmitted)
-    }
-
-    fn display(&self) -> HeaderValue {
-        HeaderValue::new(Self::name(), "auto-generated".to_owned())
-    }
-}
-
 /// The mail as it goes over the wire.
 fn message(from: Address, letter: Letter) -> Result<Message, String> {
+    let head = |name, value: &str| HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned());
     let parsed = |address: &str| address.parse::<Address>().map_err(|error| error.to_string());
     let to = Mailbox::new(letter.name.as_deref().map(one_line), parsed(&letter.address)?);
     let micros = u64::try_from(letter.date.as_micros()).unwrap_or_default();
@@ -249,7 +243,9 @@ fn message(from: Address, letter: Letter) -> Result<Message, String> {
         .subject(one_line(&letter.subject))
         .message_id(Some(format!("<{}>", letter.message_id)))
         .date(SystemTime::UNIX_EPOCH + Duration::from_micros(micros))
-        .header(AutoSubmitted);
+        // That no person wrote it, so that none of their programs answers it (RFC 3834).
+        .raw_header(head("Auto-Submitted", "auto-generated"))
+        .raw_header(head("Content-Language", letter.language));
     if let Some(Ok(address)) = letter.reply_to.as_deref().map(parsed) {
         builder = builder.reply_to(Mailbox::new(None, address));
     }
@@ -266,4 +262,46 @@ fn message(from: Address, letter: Letter) -> Result<Message, String> {
         }
     };
     message.map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use maitred_core::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_letter_at_which_sending_panics_is_put_off() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let is_broken = std::hint::black_box(true);
+        let sent = runtime.block_on(contained(async move {
+            assert!(!is_broken, "a bug");
+            Sent::Taken("250".to_owned())
+        }));
+        assert!(matches!(sent, Sent::Later(_)), "{sent:?}");
+        let sent = runtime.block_on(contained(async { Sent::Taken("250".to_owned()) }));
+        assert_eq!(sent, Sent::Taken("250".to_owned()));
+    }
+
+    #[test]
+    fn a_mail_says_its_language_and_that_nobody_wrote_it() {
+        let letter = Letter {
+            message_id: "a@example.com".to_owned(),
+            date: Timestamp::default(),
+            sender_name: "Salon".to_owned(),
+            reply_to: None,
+            name: None,
+            address: "eve@example.com".to_owned(),
+            subject: "Ihr Termin".to_owned(),
+            language: "de",
+            text: "Hallo".to_owned(),
+            html: "<p>Hallo</p>".to_owned(),
+            calendar: None,
+        };
+        let message = message("salon@example.com".parse().expect("an address"), letter).expect("a mail");
+        let text = String::from_utf8(message.formatted()).expect("UTF-8");
+        for line in ["Content-Language: de\r\n", "Auto-Submitted: auto-generated\r\n"] {
+            assert!(text.contains(line), "{text}");
+        }
+    }
 }

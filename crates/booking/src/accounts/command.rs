@@ -24,7 +24,7 @@ pub enum Command {
 /// Makes an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RegisterUser {
-    /// An address as [`email::normalise`] gives it.
+    /// An address, as it was given: the account is known by what [`email::normalise`] makes of it.
     pub email: String,
     /// The hash of the password.
     pub password: PasswordHash,
@@ -51,7 +51,7 @@ pub struct CloseAccount {
 /// What is wrong with an account to be made.
 pub fn validate_register(register: &RegisterUser) -> Vec<Violation> {
     let mut found = Vec::new();
-    if !email::is_form(&register.email) {
+    if email::normalise(&register.email).is_none() {
         found.push(invalid_email());
     }
     check_hash(&mut found, "/password", &register.password);
@@ -72,7 +72,8 @@ pub fn validate_import(import: &Imported) -> Vec<Violation> {
         found.push(Violation::new("/version", "invalid-version", "versions count from 1"));
     }
     if let Some(person) = &import.state.person {
-        if !email::is_form(&person.email) {
+        let leads_elsewhere = |given: &String| email::normalise(given).as_ref() != Some(&person.email);
+        if !email::is_form(&person.email) || person.given.as_ref().is_some_and(leads_elsewhere) {
             found.push(invalid_email());
         }
         check_hash(&mut found, "/password_hash", &person.password);

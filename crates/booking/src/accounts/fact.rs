@@ -14,15 +14,20 @@ recorded! {
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub enum Fact {
         /// An account is new.
-        UserRegistered(State) = 300 version 1,
+        UserRegistered(State) = 300 version 2,
         /// An account has another password.
-        PasswordChanged(State) = 301 version 1,
+        PasswordChanged(State) = 301 version 2,
         /// An account is closed for good.
-        AccountClosed(State) = 302 version 1,
+        AccountClosed(State) = 302 version 2,
         /// A version of an account was taken over from another server.
-        UserImported(Imported) = 303 version 1,
+        UserImported(Imported) = 303 version 2,
     }
-    older {}
+    older {
+        300 version 1: StateV1 => UserRegistered,
+        301 version 1: StateV1 => PasswordChanged,
+        302 version 1: StateV1 => AccountClosed,
+        303 version 1: ImportedV1 => UserImported,
+    }
 }
 
 /// A version that was taken over as it was.
@@ -64,10 +69,55 @@ pub struct Account {
 /// What of an account is personal. It stands once in the view, and no version of the record has a copy.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Person {
-    /// The address, normalised.
+    /// The address, normalised: what it is known by.
     pub email: String,
     /// The hash of the password.
     pub password: PasswordHash,
+    /// The address as it was given, where that is another text: what is written to. The form of an address can be
+    /// somebody else's. Facts of version 1 do not know it.
+    pub given: Option<String>,
+}
+
+/// [`State`] as version 1 of the facts has it.
+#[derive(Debug, Deserialize)]
+pub struct StateV1 {
+    account: Account,
+    person: Option<PersonV1>,
+}
+
+/// [`Imported`] as version 1 of its fact has it.
+#[derive(Debug, Deserialize)]
+pub struct ImportedV1 {
+    version: u64,
+    #[serde(with = "micros")]
+    updated_at: Timestamp,
+    state: StateV1,
+}
+
+/// [`Person`] as version 1 of the facts has it.
+#[derive(Deserialize)]
+struct PersonV1 {
+    email: String,
+    password: PasswordHash,
+}
+
+impl From<StateV1> for State {
+    fn from(StateV1 { account, person }: StateV1) -> Self {
+        let person = person.map(|PersonV1 { email, password }| Person { email, password, given: None });
+        State { account, person }
+    }
+}
+
+impl From<ImportedV1> for Imported {
+    fn from(ImportedV1 { version, updated_at, state }: ImportedV1) -> Self {
+        Imported { version, updated_at, state: state.into() }
+    }
+}
+
+impl fmt::Debug for PersonV1 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PersonV1(…)")
+    }
 }
 
 impl fmt::Debug for Person {

@@ -192,7 +192,7 @@ pub async fn register(
         return Err(email_taken().into());
     }
     let password = app.hash_password(value.password).await?;
-    let command = Command::Register(RegisterUser { email: email.clone(), password });
+    let command = Command::Register(RegisterUser { email: value.email, password });
     let Accepted { outcome, position, replayed } =
         submit(&app, scope.who(), &attempt, &bytes, command).await?;
     let account = outcome.account;

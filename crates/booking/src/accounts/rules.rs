@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::command::{
     ChangePassword, CloseAccount, Command, RegisterUser, validate_change, validate_import, validate_register,
 };
+use super::email;
 use super::fact::{Account, Fact, Imported, Person, State};
 use super::view::{self, AccountVersion, Holder};
 use crate::name;
@@ -87,13 +88,15 @@ impl Domain for Rules {
 
 fn register(view: &dyn Read, command: &RegisterUser, cx: &Context) -> Decided {
     refuse_any(&validate_register(command))?;
-    match view::holder(view, cx.tenant, &command.email) {
+    let email = email::normalise(&command.email).unwrap_or_default();
+    match view::holder(view, cx.tenant, &email) {
         Holder::Nobody => {}
         Holder::User(_) => return Err(email_taken()),
         Holder::AnotherEmail => return Err(name::collision()),
     }
     let account = Account { id: cx.ids.next(), credential: 1, closed: false, created_at: cx.timestamp };
-    let person = Person { email: command.email.clone(), password: command.password.clone() };
+    let given = Some(&command.email).filter(|given| **given != email).cloned();
+    let person = Person { email, password: command.password.clone(), given };
     let version = AccountVersion { version: 1, updated_at: cx.timestamp, account: account.clone() };
     Ok(Decision {
         facts: vec![Fact::UserRegistered(State { account, person: Some(person) })],

@@ -1,8 +1,11 @@
 //! Which changes are to be published, and when: a state machine without threads, clocks or I/O, as the engine has
 //! them. The program calls [`Outbox::read`] whenever something is published in the log, sends what [`Outbox::pick`]
 //! gives it in that order, and says what became of each.
+//!
+//! Invariant: once it has caught up it looks at those tenants alone that were touched since, and at those of whom there is
+//! something left to read, however many there are.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Bound::{Excluded, Unbounded};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -76,17 +79,20 @@ impl Message {
 #[derive(Debug)]
 pub struct Outbox {
     selection: Selection,
-    /// The tenants whose changes are published, with their slugs, and how far each one's feed was read.
-    followed: BTreeMap<TenantNumber, (String, ChangeId)>,
-    /// The directory of tenants was read up to here.
-    directory: Option<ChangeId>,
+    /// The tenants whose changes are published, with their slugs.
+    followed: BTreeMap<TenantNumber, String>,
+    /// Those of them whose feeds may have more, and how far these were read. Those of the others were read as far as
+    /// `caught_up`.
+    behind: BTreeMap<TenantNumber, ChangeId>,
+    /// The place behind the last batch whose tenants are all in `behind`, or read. `None` before anything was read.
+    caught_up: Option<Seq>,
     /// In the order of the log.
     window: BTreeMap<ChangeId, Entry>,
     bytes: usize,
     /// Whose turn to be read was last.
     turn: TenantNumber,
-    /// All that there was at this batch was read.
-    read: Option<Seq>,
+    /// How often a tenant's feed was looked at.
+    looks: u64,
     kept: ChangeId,
     /// Whether anything was confirmed since.
     moved: bool,
@@ -118,62 +124,86 @@ impl Outbox {
         Outbox {
             selection,
             followed: BTreeMap::new(),
-            directory: None,
+            behind: BTreeMap::new(),
+            caught_up: None,
             window: BTreeMap::new(),
             bytes: 0,
             turn: TenantNumber::SYSTEM,
-            read: None,
+            looks: 0,
             kept: cursor,
             moved: false,
             backoff: Backoff::new(RETRY_FIRST, RETRY_MAX, seed),
         }
     }
 
-    /// Reads what is new, as far as there is room. True if it should be called again at once.
-    pub fn read(&mut self, view: &View) -> bool {
-        if self.read == Some(view.seq()) {
+    /// Reads what is new, as far as there is room. True if it should be called again at once. `touched` tells whose
+    /// commands were decided behind a batch, or more of them; `None` where it does not know.
+    pub fn read(&mut self, view: &View, touched: impl FnOnce(Seq) -> Option<BTreeSet<TenantNumber>>) -> bool {
+        self.catch_up(view, touched);
+        let behind = self.behind.range((Excluded(self.turn), Unbounded)).map(|(number, _)| *number);
+        let turns: Vec<_> =
+            behind.chain(self.behind.range(..=self.turn).map(|(number, _)| *number)).collect();
+        if turns.is_empty() {
             return false;
         }
-        self.look_up(view);
-        let behind = self.followed.range((Excluded(self.turn), Unbounded)).map(|(number, _)| *number);
-        let turns: Vec<_> =
-            behind.chain(self.followed.range(..=self.turn).map(|(number, _)| *number)).collect();
         let mut of_tenant: HashMap<TenantNumber, usize> = HashMap::new();
         for entry in self.window.values() {
             *of_tenant.entry(entry.record.0).or_default() += 1;
         }
-        let (mut cut, mut full) = (false, false);
+        let mut cut = false;
         for number in turns {
             if self.window.len() >= WINDOW_MAX || self.bytes >= WINDOW_BYTES_MAX {
-                full = true;
                 break;
             }
             self.turn = number;
-            match self.read_tenant(view, number, of_tenant.get(&number).copied().unwrap_or(0)) {
-                Read::All => {}
-                Read::Cut => cut = true,
-                Read::Full => full = true,
-            }
+            let held = of_tenant.get(&number).copied().unwrap_or(0);
+            cut |= matches!(self.read_tenant(view, number, held), Read::Cut);
         }
-        self.read = (!cut && !full).then_some(view.seq());
         cut
     }
 
-    /// The directory of tenants, if it has changed.
+    /// How often a tenant's feed was looked at.
+    pub fn looks(&self) -> u64 {
+        self.looks
+    }
+
+    /// Learns whose feeds may have more since the last time.
+    fn catch_up(&mut self, view: &View, touched: impl FnOnce(Seq) -> Option<BTreeSet<TenantNumber>>) {
+        if self.caught_up == Some(view.seq()) {
+            return;
+        }
+        self.look_up(view);
+        if let Some(before) = self.caught_up {
+            let place = behind_batch(before);
+            match touched(before) {
+                Some(touched) => {
+                    for number in touched.into_iter().filter(|number| self.followed.contains_key(number)) {
+                        self.behind.entry(number).or_insert(place);
+                    }
+                }
+                None => {
+                    for number in self.followed.keys() {
+                        self.behind.entry(*number).or_insert(place);
+                    }
+                }
+            }
+        }
+        self.caught_up = Some(view.seq());
+    }
+
+    /// The directory of tenants, if it has changed. Whoever is new in it is read behind the cursor.
     fn look_up(&mut self, view: &View) {
-        let mut changed = self.directory.is_none();
-        let after = self.directory.unwrap_or_default();
-        if !changed {
-            record::changes(view, TenantNumber::SYSTEM, after, &mut |change| {
+        let mut changed = self.caught_up.is_none();
+        if let Some(before) = self.caught_up {
+            record::changes(view, TenantNumber::SYSTEM, behind_batch(before), &mut |change| {
                 changed = change.record.kind == Kind::Tenant;
                 if changed { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
         }
-        self.directory = Some(behind_batch(view.seq()));
         if !changed {
             return;
         }
-        let mut before = std::mem::take(&mut self.followed);
+        let before = std::mem::take(&mut self.followed);
         let mut last = TenantNumber::SYSTEM;
         loop {
             let page = tenants::tenants(view, last, TENANTS_PAGE);
@@ -181,23 +211,29 @@ impl Outbox {
                 last = tenant.profile.tenant();
                 let slug = tenant.profile.slug.clone();
                 if self.selection.tenants.is_empty() || self.selection.tenants.contains(&slug) {
-                    let read = before.remove(&last).map_or(self.kept, |(_, read)| read);
-                    self.followed.insert(last, (slug, read));
+                    if !before.contains_key(&last) {
+                        self.behind.insert(last, self.kept);
+                    }
+                    self.followed.insert(last, slug);
                 }
             }
             if page.len() < TENANTS_PAGE {
-                return;
+                break;
             }
         }
+        self.behind.retain(|number, _| self.followed.contains_key(number));
     }
 
     /// Reads a tenant's feed on; `held` of its changes are in the window.
     fn read_tenant(&mut self, view: &View, number: TenantNumber, held: usize) -> Read {
-        let Some((slug, read)) = self.followed.get_mut(&number) else { return Read::All };
+        let (Some(slug), Some(read)) = (self.followed.get(&number), self.behind.get(&number).copied()) else {
+            return Read::All;
+        };
+        self.looks += 1;
         let (mut held, mut visits, mut cut) = (held, 0, Read::All);
         let partition = view.position().partition;
-        let mut last = *read;
-        record::changes(view, number, *read, &mut |change| {
+        let mut last = read;
+        record::changes(view, number, read, &mut |change| {
             cut = match () {
                 () if held >= TENANT_WINDOW_MAX || self.bytes >= WINDOW_BYTES_MAX => Read::Full,
                 () if self.window.len() >= WINDOW_MAX => Read::Full,
@@ -232,7 +268,10 @@ impl Outbox {
             self.window.insert(place, Entry { record, message, failures: 0, state });
             ControlFlow::Continue(())
         });
-        *read = if matches!(cut, Read::All) { behind_batch(view.seq()) } else { last };
+        match cut {
+            Read::All => self.behind.remove(&number),
+            Read::Cut | Read::Full => self.behind.insert(number, last),
+        };
         cut
     }
 
@@ -292,9 +331,7 @@ impl Outbox {
     /// Everything up to here is confirmed.
     pub fn done(&self) -> ChangeId {
         let window = self.window.keys().next().map(|first| before(*first));
-        let read = self.followed.values().map(|(_, read)| *read).min();
-        // With nobody to follow, everything that was looked at is done.
-        let read = read.or(self.directory);
+        let read = self.behind.values().copied().min().or(self.caught_up.map(behind_batch));
         window.into_iter().chain(read).min().unwrap_or(self.kept).max(self.kept)
     }
 

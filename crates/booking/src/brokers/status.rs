@@ -20,6 +20,8 @@ pub struct Publishing {
     pub broker: String,
     /// Whether there is a connection.
     pub connected: AtomicBool,
+    /// Whether another server has claimed its name: this one has stopped.
+    pub superseded: AtomicBool,
     /// Changes that the broker has confirmed.
     pub published: AtomicU64,
     /// Times that a change was handed over again, or waits to be.

@@ -3,6 +3,9 @@
 //! Handlers translate and nothing else: every rule stands in [`super::rules`]. What a consumer does at the moment is the
 //! server's own knowledge, and what it has put aside the view's.
 
+use std::borrow::Cow;
+use std::sync::atomic::Ordering::Relaxed;
+
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use maitred_core::{ChangeId, Class, Rejection, TenantNumber};
@@ -18,6 +21,7 @@ use super::fact::{By, DeadLetterParked, Place};
 use super::rules::{CHOSEN_MAX, Outcome, chosen};
 use super::view::{self, Choice};
 use crate::app::{App, Scope, tenant_not_found};
+use crate::brokers::{CONSUMER_PREFIX, Publishing};
 use crate::json::given;
 use crate::paging::{read_change, write_change};
 use crate::parameters::{IdempotencyHeader, PositionHeader};
@@ -26,12 +30,13 @@ use crate::tenants;
 /// The size of a command of an operator in memory, roughly.
 const COMMAND_BYTES: usize = 256;
 
-/// A consumer: what follows the log and does what follows from facts.
+/// A consumer: what follows the log and does what follows from facts. What publishes changes to a broker is one too; it puts
+/// nothing aside, and what a broker does not take waits.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Consumer)]
 pub struct ConsumerBody {
-    /// Its name.
-    name: &'static str,
+    /// Its name; of what publishes to a broker, `broker-` and the broker's.
+    name: Cow<'static, str>,
     /// Its newest epoch: each runner that takes the consumer over has the next one.
     epoch: u64,
     /// The last change it is known to be done with, and all before it: `<partition>.<seq>.<ordinal>`.
@@ -50,6 +55,8 @@ pub struct ConsumerBody {
     failures: u64,
     /// Whether another runner has taken the consumer over: the one of this server has stopped.
     superseded: bool,
+    /// Whether it is connected with its broker; null for what has none.
+    connected: Option<bool>,
 }
 
 /// A fact that a consumer could not deal with.
@@ -168,7 +175,7 @@ pub struct DecisionBody {
     dead_letters: Vec<String>,
 }
 
-/// The consumers of this server.
+/// The consumers of this server, and what publishes to brokers.
 #[utoipa::path(
     get,
     path = "/v1/consumers",
@@ -183,7 +190,7 @@ pub async fn list(State(app): State<App>, at_least: AtLeast) -> Result<Response,
     let body = |status: &Status| {
         let standing = view::standing(&view, status.name);
         ConsumerBody {
-            name: status.name,
+            name: status.name.into(),
             epoch: standing.epoch,
             cursor: standing.cursor.to_text(view.position().partition),
             behind: view.seq().saturating_sub(status.done()),
@@ -193,9 +200,28 @@ pub async fn list(State(app): State<App>, at_least: AtLeast) -> Result<Response,
             attempts: status.attempts(),
             failures: status.failures(),
             superseded: status.is_superseded(),
+            connected: None,
         }
     };
-    let items = engine.consumers().iter().map(|status| body(status)).collect();
+    let publisher = |status: &Publishing| {
+        let name = format!("{CONSUMER_PREFIX}{}", status.broker);
+        let standing = view::standing(&view, &name);
+        ConsumerBody {
+            epoch: standing.epoch,
+            cursor: standing.cursor.to_text(view.position().partition),
+            behind: status.behind.load(Relaxed),
+            unfinished: status.waiting.load(Relaxed),
+            oldest_seconds: status.oldest_age(engine.now()).as_secs_f64(),
+            dead_letters: 0,
+            attempts: status.published.load(Relaxed) + status.retried.load(Relaxed),
+            failures: status.retried.load(Relaxed),
+            superseded: status.superseded.load(Relaxed),
+            connected: Some(status.connected.load(Relaxed)),
+            name: name.into(),
+        }
+    };
+    let mut items: Vec<_> = engine.consumers().iter().map(|status| body(status)).collect();
+    items.extend(app.brokers().publishing().iter().map(|status| publisher(status)));
     Ok(Reply::ok(Page { items, next_cursor: None::<String> }).at(view.position()).into_response())
 }
 

@@ -383,6 +383,7 @@ pub struct Asked {
         (status = 202, description = "It is tried at once", body = Asked),
         (status = 404, description = "There is no such mail"),
         (status = 409, description = "It is not dead"),
+        (status = 429, description = "So many mails wait that it finds no room"),
     )
 )]
 pub async fn retry(

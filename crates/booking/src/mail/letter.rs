@@ -67,11 +67,15 @@ pub enum Unwritten {
     Dead(&'static str),
 }
 
-/// The `Message-ID` of a mail, which tells one that came twice: kind, place of the fact, and the tenant.
+/// The `Message-ID` of a mail, which tells one that came twice: kind, place of the fact, its record, the microsecond in
+/// which the mail was queued, and the tenant. A log that was restored from a backup has the places of the one before once
+/// more, and neither its instants nor its new records.
 pub fn message_id(server: &MailServer, (partition, slug): (PartitionId, &str), mail: &Mail) -> String {
     let Place { seq, ordinal } = mail.queued.source;
-    let kind = mail.queued.kind.as_str();
-    format!("{kind}.{partition}.{seq}.{ordinal}.{slug}@{}", server.domain())
+    let (kind, record, queued_at) =
+        (mail.queued.kind.as_str(), mail.queued.record, mail.queued_at.as_micros());
+    let record = record.simple();
+    format!("{kind}.{partition}.{seq}.{ordinal}.{record}.{queued_at}.{slug}@{}", server.domain())
 }
 
 /// Writes a mail.

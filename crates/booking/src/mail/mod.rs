@@ -12,7 +12,8 @@
 //! Invariants:
 //! - A fact leads to one mail of a kind, however often it is followed: the outbox knows what a mail was queued for.
 //! - Every mail that is queued is sent at least once, or is dead, or is of no use any more; which of these is a fact. One
-//!   that is sent again after a crash has the same `Message-ID` and the same `Date`.
+//!   that is sent again after a crash has the same `Message-ID` and the same `Date`; no other mail ever has them, also
+//!   where a restored log goes on otherwise than the one before.
 //! - Mails about one record are sent in the order of their facts; those of others wait for none of them.
 //! - No fact and no table of this domain holds an address or a name: they are looked up when a mail is sent. What a
 //!   server answered is kept without the addresses in it ([`dispatch::without_addresses`]).
@@ -26,6 +27,7 @@
 //! | `version-mismatch` | precondition | the settings are at another version than demanded |
 //! | `mail-not-found` | absent | the tenant has no such mail |
 //! | `mail-not-dead` | conflict | the mail to be tried again waits, was sent, or is of no use any more |
+//! | `too-many-mails` | too many | [`WAITING_MAX`] mails wait, and another is to be tried again |
 //!
 //! The edge refuses one more: `mail-not-configured` (409), where mail is to be enabled and the server can send none.
 //!

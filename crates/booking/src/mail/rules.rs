@@ -16,7 +16,8 @@ use crate::record::{self, ChangeType};
 use crate::violation::refuse_any;
 use crate::{Booking, encoding};
 
-/// The most mails of a tenant that wait: what comes beside them is a dead letter at once.
+/// The most mails of a tenant that wait: what comes beside them is a dead letter at once, and no dead letter is tried
+/// again.
 pub const WAITING_MAX: u32 = 10_000;
 /// The most mails of a tenant that are remembered; the oldest that does not wait is forgotten for a new one.
 pub const KEPT_MAX: u32 = 100_000;
@@ -159,6 +160,11 @@ fn retry(view: &dyn Read, mail: Place, cx: &Context) -> Decided {
     if found.state != MailState::Dead {
         let detail = format!("The mail is {}; only a dead one is tried again.", found.state.as_str());
         return Err(Rejection::conflict("mail-not-dead", detail));
+    }
+    let waiting = view::counts(view, cx.tenant).waiting;
+    if waiting >= WAITING_MAX {
+        let detail = format!("{waiting} mails wait; try again when there are fewer.");
+        return Err(Rejection::new(Class::TooMany, "too-many-mails", detail));
     }
     Ok(noted([Fact::MailRetried(Told { mail, answer: found.answer })]))
 }

@@ -106,7 +106,7 @@ pub(super) fn of_no_use(
 pub(super) fn address(view: &dyn Read, tenant: TenantNumber, kind: MailKind, to: Uuid) -> Option<Recipient> {
     if kind == MailKind::OrderCompleted {
         let person = accounts::view::person(view, tenant, to)?;
-        return Some(Recipient { name: None, address: person.email });
+        return Some(Recipient { name: None, address: person.given.unwrap_or(person.email) });
     }
     let customer = salons::view::get::<Customer>(view, tenant, to, None)?.is;
     let address = customer.email.filter(|address| !address.trim().is_empty())?;

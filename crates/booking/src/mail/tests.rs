@@ -114,6 +114,51 @@ fn a_mail_waits_in_line_until_what_became_of_it_is_noted_once() {
 }
 
 #[test]
+fn a_dead_letter_is_not_tried_again_beside_too_many_that_wait() {
+    let mut world = World::new(Rules);
+    let dead = put(&mut world.view, 1);
+    apply(&mut world.view, 2, &Fact::MailDied(Told { mail: dead, answer: "550".into() }));
+    view::put_counts(&mut world.view, TENANT, Counts { waiting: WAITING_MAX, kept: WAITING_MAX + 1 });
+    let retry = Command::Retry { mail: dead };
+    refused(world.submit(TENANT, &retry).map(drop), Class::TooMany, "too-many-mails");
+    view::put_counts(&mut world.view, TENANT, Counts { waiting: WAITING_MAX - 1, kept: WAITING_MAX + 1 });
+    world.submit(TENANT, &retry).expect("there is room for one");
+    assert_eq!(view::counts(&world.view, TENANT).waiting, WAITING_MAX);
+}
+
+#[test]
+fn a_mail_keeps_its_message_id_and_one_of_another_log_has_another() {
+    let server = MailServer { from: "salon@example.com".into(), per_second: 1, connections: 1 };
+    let mut view = MemoryView::default();
+    let place = put(&mut view, 1);
+    let id = |mail: &Mail| letter::message_id(&server, (Default::default(), "salon"), mail);
+    let mail = view::mail(&view, TENANT, place).expect("it is there");
+    let put_off = PutOff { mail: place, answer: "450".into(), next_at: at(50) };
+    apply(&mut view, 2, &Fact::MailPutOff(put_off));
+    apply(&mut view, 3, &Fact::MailDied(Told { mail: place, answer: "550".into() }));
+    apply(&mut view, 4, &Fact::MailRetried(Told { mail: place, answer: "550".into() }));
+    let again = view::mail(&view, TENANT, place).expect("it is there");
+    assert_eq!(id(&again), id(&mail));
+    let later = Mail { queued_at: at(9), ..mail.clone() };
+    let other = Mail { queued: Queued { record: Uuid::from_u128(8), ..mail.queued }, ..mail.clone() };
+    assert!(id(&later) != id(&mail) && id(&other) != id(&mail), "a restored log has the same places");
+}
+
+#[test]
+fn a_user_is_written_to_under_the_address_that_was_given() {
+    use crate::accounts::command::RegisterUser;
+    use crate::accounts::{self, PasswordHash};
+    let mut world = World::new(accounts::Rules);
+    let hash = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ$AAECAwQFBgcICQoLDA0ODw";
+    let register =
+        RegisterUser { email: "Anna-Maria@yahoo.com".into(), password: PasswordHash::from_phc(hash) };
+    let (_, outcome) = world.submit(TENANT, &accounts::Command::Register(register)).expect("accepted");
+    let user = outcome.account.account.id;
+    let to = subject::address(&world.view, TENANT, MailKind::OrderCompleted, user).expect("an address");
+    assert_eq!(to.address, "Anna-Maria@yahoo.com", "anna@yahoo.com is somebody else");
+}
+
+#[test]
 fn the_newest_come_first_and_the_oldest_that_does_not_wait_is_forgotten() {
     let mut view = MemoryView::default();
     let all: Vec<Place> = (1..=4).map(|seq| put(&mut view, seq)).collect();

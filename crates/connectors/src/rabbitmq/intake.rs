@@ -2,6 +2,13 @@
 //!
 //! Invariant: a message leaves the queue when it is acknowledged, and in no other way. One that is put aside is
 //! acknowledged after the broker has confirmed its copy in the dead letters' exchange.
+//!
+//! Invariant: the messages that are held have about [`HELD_BYTES_MAX`] bytes at most, or are one. A broker counts what it
+//! gives out in messages, of whatever size: at a message beyond the bound the connection is cut ([`Intake::overrun`]), and
+//! all that was not acknowledged goes back into the queue.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering::Relaxed};
 
 use futures_util::StreamExt;
 use lapin::options::{
@@ -9,13 +16,19 @@ use lapin::options::{
     QueueDeclareOptions,
 };
 use lapin::types::{AMQPValue, FieldTable, LongString};
-use lapin::{Channel, Connection, Consumer, ExchangeKind};
+use lapin::{Channel, Consumer, ExchangeKind};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
+use super::link::{Link, Socket};
 use super::outlet::{Message, Receipt, confirmed, send};
-use super::{ANSWER_MAX, Address, Failure, close, connect, within};
+use super::{ANSWER_MAX, Address, CONNECT_MAX, Failure, within};
 
 /// The longest reason in a header, in characters.
 pub const REASON_CHARS_MAX: usize = 500;
+
+/// The most bytes of messages that are taken and not done: a thousand messages of 64 KiB, or fewer of more.
+pub const HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// From where messages are taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,17 +54,67 @@ pub struct Received {
     pub body: Vec<u8>,
     /// Whether it was given out before.
     pub redelivered: bool,
-    delivery: lapin::message::Delivery,
+    delivery: Box<lapin::message::Delivery>,
+    room: Room,
+}
+
+/// What is held of messages that are not done.
+#[derive(Debug, Default)]
+struct Held {
+    bytes: AtomicUsize,
+    messages: AtomicU16,
+    /// How many messages were too many bytes; 0 as long as there are none.
+    overrun: AtomicU16,
+}
+
+/// What a message takes of that, until it is done or given up.
+#[derive(Debug)]
+struct Room {
+    held: Arc<Held>,
+    bytes: usize,
+    is_left: std::sync::atomic::AtomicBool,
 }
 
 /// A connection that takes messages from a queue.
 #[derive(Debug)]
 pub struct Intake {
-    connection: Connection,
+    link: Link,
+    /// Takes what comes, as it comes. Ends with this value.
+    _taker: JoinSet<()>,
+    messages: mpsc::Receiver<Result<Received, Failure>>,
+    held: Arc<Held>,
     /// For what is put aside. A channel of its own: the broker closes one at which something is wrong.
     aside: Channel,
-    consumer: Consumer,
     queue: Queue,
+}
+
+impl Held {
+    /// Takes room for a message. `None` where there is none beside the others.
+    fn take(self: &Arc<Self>, bytes: usize) -> Option<Room> {
+        let before = self.bytes.fetch_add(bytes, Relaxed);
+        let messages = self.messages.fetch_add(1, Relaxed).saturating_add(1);
+        let room = Room { held: Arc::clone(self), bytes, is_left: Default::default() };
+        if before > 0 && before.saturating_add(bytes) > HELD_BYTES_MAX {
+            self.overrun.store(messages, Relaxed);
+            return None;
+        }
+        Some(room)
+    }
+}
+
+impl Room {
+    fn leave(&self) {
+        if !self.is_left.swap(true, Relaxed) {
+            self.held.bytes.fetch_sub(self.bytes, Relaxed);
+            self.held.messages.fetch_sub(1, Relaxed);
+        }
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.leave();
+    }
 }
 
 impl Intake {
@@ -60,9 +123,8 @@ impl Intake {
     /// # Errors
     /// [`Failure`]: the broker is away, lets nobody in, or has queues of these names with other properties.
     pub async fn open(address: &Address, name: &str, queue: Queue) -> Result<Self, Failure> {
-        let connection = connect(address, name).await?;
-        let channel = within(ANSWER_MAX, "opening a channel", connection.create_channel()).await?;
-        let aside = within(ANSWER_MAX, "opening a channel", connection.create_channel()).await?;
+        let link = Link::open(address, name, CONNECT_MAX).await?;
+        let (channel, aside) = (link.channel().await?, link.channel().await?);
         confirmed(&aside).await?;
         if queue.declare {
             declare(&channel, &queue).await?;
@@ -72,7 +134,12 @@ impl Intake {
         let (options, table) = (BasicConsumeOptions::default(), FieldTable::default());
         let consuming = channel.basic_consume(queue.name.as_str().into(), name.into(), options, table);
         let consumer = within(ANSWER_MAX, "consuming", consuming).await?;
-        Ok(Intake { connection, aside, consumer, queue })
+        let held = Arc::new(Held::default());
+        // The broker gives out no more than that before something is acknowledged.
+        let (taken, messages) = mpsc::channel(usize::from(queue.prefetch) + 1);
+        let mut taker = JoinSet::new();
+        taker.spawn(take(consumer, Arc::clone(&held), taken, link.socket()));
+        Ok(Intake { link, _taker: taker, messages, held, aside, queue })
     }
 
     /// Waits for the next message.
@@ -80,16 +147,15 @@ impl Intake {
     /// # Errors
     /// [`Failure`]: the connection is lost, or the queue was deleted. What was not acknowledged comes again.
     pub async fn next(&mut self) -> Result<Received, Failure> {
-        let Some(delivery) = self.consumer.next().await else {
-            return Err(Failure("the broker gives out nothing of this queue any more".to_owned()));
-        };
-        let mut delivery = delivery?;
-        Ok(Received {
-            id: delivery.properties.message_id().as_ref().map(|id| id.as_str().to_owned()),
-            body: std::mem::take(&mut delivery.data),
-            redelivered: delivery.redelivered,
-            delivery,
-        })
+        match self.messages.recv().await {
+            Some(received) => received,
+            None => Err(Failure("the broker gives out nothing of this queue any more".to_owned())),
+        }
+    }
+
+    /// How many messages were more than [`HELD_BYTES_MAX`], if that is why the connection is lost.
+    pub fn overrun(&self) -> Option<u16> {
+        Some(self.held.overrun.load(Relaxed)).filter(|messages| *messages > 0)
     }
 
     /// Says that a message is done.
@@ -97,6 +163,7 @@ impl Intake {
     /// # Errors
     /// [`Failure`]: the connection is lost, and the message comes again.
     pub async fn done(&self, received: &Received) -> Result<(), Failure> {
+        received.room.leave(); // another may come before the call returns
         within(ANSWER_MAX, "acknowledging", received.delivery.ack(BasicAckOptions::default())).await?;
         Ok(())
     }
@@ -129,7 +196,37 @@ impl Intake {
 
     /// Says good-bye. What was not acknowledged goes back into the queue.
     pub async fn close(self) {
-        close(&self.connection).await;
+        self.link.close().await;
+    }
+}
+
+/// Takes what comes until something is wrong, and cuts the connection where more comes than there is room for.
+async fn take(
+    mut consumer: Consumer,
+    held: Arc<Held>,
+    taken: mpsc::Sender<Result<Received, Failure>>,
+    socket: Arc<Socket>,
+) {
+    while let Some(delivery) = consumer.next().await {
+        let received = delivery.map_err(Failure::from).and_then(|mut delivery| {
+            let room = held.take(delivery.data.len());
+            let too_much =
+                || Failure(format!("the broker gives out more than {HELD_BYTES_MAX} bytes at once"));
+            Ok(Received {
+                id: delivery.properties.message_id().as_ref().map(|id| id.as_str().to_owned()),
+                body: std::mem::take(&mut delivery.data),
+                redelivered: delivery.redelivered,
+                delivery: Box::new(delivery),
+                room: room.ok_or_else(too_much)?,
+            })
+        });
+        let is_last = received.is_err();
+        if is_last {
+            socket.shut();
+        }
+        if taken.send(received).await.is_err() || is_last {
+            return;
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 //! Invariants:
 //! - A connection that fails once is done: whoever uses it opens another. Nothing is sent again in secret.
 //! - What is waited for has a bound: a connection [`CONNECT_MAX`], an answer of the broker [`ANSWER_MAX`].
+//! - A connection ends with its socket and its thread when nobody holds it any more, and so does an attempt at one
+//!   ([`link`]).
 //! - No password is in a text that this module gives: neither in its errors nor in how an address is shown.
 //!
 //! The broker's own rules: <https://www.rabbitmq.com/docs/confirms>, <https://www.rabbitmq.com/docs/dlx>.
@@ -11,12 +13,10 @@
 
 pub mod address;
 pub mod intake;
+mod link;
 pub mod outlet;
 
 use std::time::Duration;
-
-use lapin::tcp::OwnedTLSConfig;
-use lapin::{Connection, ConnectionProperties};
 
 pub use address::Address;
 pub use intake::{Intake, Queue, Received};
@@ -51,21 +51,6 @@ async fn within<T>(
 ) -> Result<T, Failure> {
     match tokio::time::timeout(patience, step).await {
         Ok(done) => Ok(done?),
-        Err(_) => Err(Failure(format!("{what}: no answer within {} s", patience.as_secs()))),
+        Err(_) => Err(Failure(format!("{what}: no answer within {patience:?}"))),
     }
-}
-
-/// A connection. The broker shows it under `name`.
-async fn connect(address: &Address, name: &str) -> Result<Connection, Failure> {
-    let properties = ConnectionProperties::default().with_connection_name(name.into());
-    let tls = OwnedTLSConfig { identity: None, cert_chain: address.roots().map(str::to_owned) };
-    let runtime = lapin::runtime::default_runtime()?;
-    let connecting = Connection::connect_uri_with_config(address.uri(), properties, tls, runtime);
-    within(CONNECT_MAX, "connecting", connecting).await
-}
-
-/// Says good-bye, for as long as the broker listens.
-async fn close(connection: &Connection) {
-    let closing = connection.close(200, "done".into());
-    let _ = within(Duration::from_secs(1), "closing", closing).await; // it may be gone
 }

@@ -2,9 +2,10 @@
 
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, LongString};
-use lapin::{BasicProperties, Channel, Confirmation, Connection, ExchangeKind};
+use lapin::{BasicProperties, Channel, Confirmation, ExchangeKind};
 
-use super::{ANSWER_MAX, Address, Failure, close, connect, within};
+use super::link::Link;
+use super::{ANSWER_MAX, Address, CONNECT_MAX, Failure, within};
 
 /// Where messages go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +47,7 @@ pub enum Receipt {
 /// A connection that publishes.
 #[derive(Debug)]
 pub struct Outlet {
-    connection: Connection,
+    link: Link,
     channel: Channel,
     exchange: String,
 }
@@ -57,8 +58,8 @@ impl Outlet {
     /// # Errors
     /// [`Failure`]: the broker is away, lets nobody in, or has another exchange of this name.
     pub async fn open(address: &Address, name: &str, exchange: &Exchange) -> Result<Self, Failure> {
-        let connection = connect(address, name).await?;
-        let channel = within(ANSWER_MAX, "opening a channel", connection.create_channel()).await?;
+        let link = Link::open(address, name, CONNECT_MAX).await?;
+        let channel = link.channel().await?;
         if exchange.declare {
             let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
             let (name, table) = (exchange.name.as_str().into(), FieldTable::default());
@@ -66,7 +67,7 @@ impl Outlet {
             within(ANSWER_MAX, "declaring the exchange", declared).await?;
         }
         confirmed(&channel).await?;
-        Ok(Outlet { connection, channel, exchange: exchange.name.clone() })
+        Ok(Outlet { link, channel, exchange: exchange.name.clone() })
     }
 
     /// Hands a message over. Messages go out in the order of these calls; what becomes of each, its future says.
@@ -82,7 +83,7 @@ impl Outlet {
 
     /// Says good-bye.
     pub async fn close(self) {
-        close(&self.connection).await;
+        self.link.close().await;
     }
 }
 

@@ -5,27 +5,31 @@
 //!   its copy among the dead letters: one that is no command, or that the rules refuse.
 //! - What the server cannot decide at the moment (a full disk, a suspect clock, overload) is no message's fault: it is
 //!   tried again for ever, the limit of what is taken stays, and nothing is put aside for it.
-//! - Commands are entered into the tenant's line in the order of the queue. A message that comes again does nothing new:
-//!   of two that are about one appointment the later `updated_at` wins, and one that is not newer is ignored.
+//! - Commands are entered into the tenant's line in the order of the queue, and no message is put aside for what an earlier
+//!   one has yet to change ([`super::line`]). A message that comes again does nothing new: of two that are about one
+//!   appointment the later `updated_at` wins, and one that is not newer is ignored.
+//! - Where messages are so large that more than [`HELD_BYTES_MAX`] of them come at once, the connection is given up, and the
+//!   next one takes fewer at a time, for as long as it lasts.
 //!
 //! No idempotency key is taken of a message: its refusal would be remembered, and a dead letter that is moved back into
 //! its queue refused for ever.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use maitred_booking::Booking;
 use maitred_booking::app::App;
 use maitred_booking::brokers::Consuming;
 use maitred_booking::tenants::{self, Tenant};
-use maitred_booking::{Booking, Command};
+use maitred_connectors::rabbitmq::intake::HELD_BYTES_MAX;
 use maitred_connectors::rabbitmq::{Address, Failure, Intake, Queue, Received};
 use maitred_core::Actor;
 use maitred_engine::Unavailable;
 use maitred_engine::backoff::Backoff;
 use maitred_engine::queue::Pending;
 
+use super::line::{Line, Settled, Verdict};
 use super::shape::{self, Unreadable};
 use super::{Reconnecting, STOP_PATIENCE, Shared, stopped};
 use crate::config::{Broker, Consume};
@@ -35,8 +39,6 @@ const TENANT_EVERY: Duration = Duration::from_secs(1);
 /// The waits before a command is entered again.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(10);
-/// A command at which the server fails by a bug is tried so often.
-const BUGS_MAX: u32 = 3;
 
 /// What is measured of this queue, from now on.
 pub(super) fn known(app: &App, broker: &Broker, consume: &Consume) -> Arc<Consuming> {
@@ -55,7 +57,7 @@ pub(super) async fn consume(
 ) {
     let Some(settings) = broker.consume.get(number) else { return };
     let what = format!("taking {} from {address}", settings.queue);
-    let queue = Queue {
+    let mut queue = Queue {
         name: settings.queue.clone(),
         dead_letter_exchange: settings.dead_letter_exchange.clone(),
         dead_letter_queue: format!("{}.dead", settings.queue),
@@ -83,7 +85,7 @@ pub(super) async fn consume(
                     shared: shared.clone(),
                     settings,
                     status: &status,
-                    taken: VecDeque::new(),
+                    line: Line::new(),
                     retry_at: None,
                     failures: 0,
                     backoff,
@@ -91,6 +93,7 @@ pub(super) async fn consume(
                 let ended = taking.take(&mut intake).await;
                 status.connected.store(false, Relaxed);
                 status.waiting.store(0, Relaxed);
+                queue.prefetch = fewer(settings, intake.overrun());
                 intake.close().await;
                 ended
             }
@@ -101,6 +104,17 @@ pub(super) async fn consume(
             shared.pause(wait).await;
         }
     }
+}
+
+/// How many messages the next connection takes at a time: fewer, where so many were too many bytes.
+fn fewer(settings: &Consume, overrun: Option<u16>) -> u16 {
+    let Some(messages) = overrun else { return settings.prefetch };
+    let fewer = (messages / 2).max(1);
+    tracing::warn!(
+        queue = %settings.queue,
+        "{messages} messages at a time are more than {HELD_BYTES_MAX} bytes: taking {fewer}"
+    );
+    fewer
 }
 
 fn tenant(app: &App, slug: &str) -> Option<Tenant> {
@@ -117,20 +131,11 @@ enum Next {
     Again,
 }
 
-/// A message whose command is to be decided.
-struct Taken {
-    received: Received,
-    command: Command,
-    pending: Option<Pending<Booking>>,
-    bugs: u32,
-}
-
 struct Taking<'a> {
     shared: Shared,
     settings: &'a Consume,
     status: &'a Consuming,
-    /// In the order of the queue.
-    taken: VecDeque<Taken>,
+    line: Line<Received>,
     /// Nothing is entered before then, by the monotonic clock.
     retry_at: Option<Duration>,
     failures: u32,
@@ -141,16 +146,15 @@ impl Taking<'_> {
     /// Takes messages by one connection, until the server stops or the tenant is gone.
     async fn take(&mut self, intake: &mut Intake) -> Result<(), Failure> {
         loop {
-            self.status.waiting.store(self.taken.len() as u64, Relaxed);
+            self.status.waiting.store(self.line.len() as u64, Relaxed);
             if !self.enter() {
                 return Ok(()); // the tenant is gone; what was taken goes back into the queue
             }
             let wait = self.retry_at.map(|at| at.saturating_sub(self.shared.monotonic()));
-            let room = self.taken.len() < usize::from(self.settings.prefetch);
-            let front = self.taken.front_mut().and_then(|taken| taken.pending.as_mut());
+            let room = self.line.len() < usize::from(self.settings.prefetch);
             let next = tokio::select! {
                 () = stopped(&mut self.shared.stopping) => break,
-                answer = settled(front) => Next::Settled(answer),
+                answer = settled(self.line.first()) => Next::Settled(answer),
                 received = intake.next(), if room => Next::Received(received?),
                 () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => Next::Again,
             };
@@ -161,7 +165,7 @@ impl Taking<'_> {
             }
         }
         let ends = tokio::time::Instant::now() + STOP_PATIENCE;
-        while let Some(pending) = self.taken.front_mut().and_then(|taken| taken.pending.as_mut()) {
+        while let Some(pending) = self.line.first() {
             let Ok(answer) = tokio::time::timeout_at(ends, settled(Some(pending))).await else { break };
             self.settle(intake, answer).await?;
         }
@@ -174,7 +178,7 @@ impl Taking<'_> {
         };
         match shape::read(self.settings.commands, &tenant, &received.body) {
             Ok(command) => {
-                self.taken.push_back(Taken { received, command, pending: None, bugs: 0 });
+                self.line.push(received, command);
                 Ok(())
             }
             Err(Unreadable { code, reason }) => self.put_aside(intake, &received, &code, &reason).await,
@@ -188,15 +192,12 @@ impl Taking<'_> {
         if self.retry_at.is_some() {
             return true;
         }
-        for taken in self.taken.iter_mut().filter(|taken| taken.pending.is_none()) {
-            let bytes = taken.received.body.len();
-            match self.shared.app.enter(who, None, bytes, taken.command.clone()) {
-                Ok(pending) => taken.pending = Some(pending),
-                Err(_) => {
-                    self.later();
-                    break;
-                }
-            }
+        let app = &self.shared.app;
+        let enter = |received: &Received, command: &_| {
+            app.enter(who, None, received.body.len(), Clone::clone(command))
+        };
+        if self.line.enter(enter).is_err() {
+            self.later();
         }
         true
     }
@@ -210,31 +211,26 @@ impl Taking<'_> {
 
     /// What became of the first one.
     async fn settle(&mut self, intake: &Intake, answer: Settled) -> Result<(), Failure> {
-        let Some(mut first) = self.taken.pop_front() else { return Ok(()) };
-        match answer {
-            Ok(answer) => {
-                self.failures = 0;
-                match answer.result {
-                    Ok(_) => {
-                        self.status.accepted.fetch_add(1, Relaxed);
-                        intake.done(&first.received).await
-                    }
-                    Err(rejection) => {
-                        let (code, detail) = (&rejection.code, &rejection.detail);
-                        self.put_aside(intake, &first.received, code, detail).await
-                    }
-                }
+        let is_decided = answer.is_ok();
+        let Some(verdict) = self.line.settle(answer) else { return Ok(()) };
+        if is_decided {
+            self.failures = 0;
+        }
+        match verdict {
+            Verdict::Accepted(received) => {
+                self.status.accepted.fetch_add(1, Relaxed);
+                intake.done(&received).await
             }
-            Err(Unavailable::Bug) if first.bugs + 1 >= BUGS_MAX => {
-                let reason = "the server failed at it; its log has the details";
-                self.put_aside(intake, &first.received, "internal-error", reason).await
+            Verdict::Refused(received, code, reason) => {
+                self.put_aside(intake, &received, &code, &reason).await
             }
-            Err(unavailable) => {
-                first.bugs += u32::from(matches!(unavailable, Unavailable::Bug));
-                first.pending = None;
-                self.taken.push_front(first);
+            Verdict::PutOff => {
                 self.later();
                 Ok(())
+            }
+            Verdict::Early => {
+                self.status.retried.fetch_add(1, Relaxed);
+                Ok(()) // it is entered before anything else is looked at
             }
         }
     }
@@ -257,8 +253,6 @@ impl Taking<'_> {
         Ok(())
     }
 }
-
-type Settled = Result<maitred_engine::Answer<maitred_booking::Outcome>, Unavailable>;
 
 /// Waits for an answer; for ever where nothing is entered.
 async fn settled(pending: Option<&mut Pending<Booking>>) -> Settled {

@@ -10,6 +10,7 @@
 //! `maitred_connectors::rabbitmq` for the protocol, [`crate::config::Broker`] for the settings.
 
 mod consume;
+mod line;
 mod publish;
 mod shape;
 #[cfg(test)]

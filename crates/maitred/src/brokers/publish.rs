@@ -93,6 +93,7 @@ pub(super) async fn publish(
         match ended {
             Ended::Stopping => {}
             Ended::Superseded => {
+                publisher.status.superseded.store(true, Relaxed);
                 tracing::error!("another server publishes as {}: this one stops", publisher.holder.consumer);
                 return;
             }
@@ -164,8 +165,9 @@ impl Publisher {
 
     /// Reads what is new; true if there is more at once.
     fn look(&mut self) -> bool {
-        let view = self.shared.app.engine().view();
-        let more = self.outbox.read(&view);
+        let engine = self.shared.app.engine();
+        let view = engine.view();
+        let more = self.outbox.read(&view, |behind| engine.touched(behind));
         self.outbox.report(view.seq(), &self.status);
         more
     }

@@ -85,22 +85,27 @@ impl World {
             failures: 0,
         };
         for slug in TENANTS {
-            let creation = CreateTenant {
-                slug: slug.to_owned(),
-                alias: None,
-                name: slug.to_owned(),
-                time_zone: "UTC".to_owned(),
-                currency: "EUR".to_owned(),
-                locale: "en".to_owned(),
-                drop_ins: DropIns::NONE,
-                public: false,
-                automatic: false,
-            };
-            world.submit(TenantNumber::SYSTEM, tenants::Command::CreateTenant(creation).into());
-            let found = tenants::tenant_by_slug(&world.app.engine().view(), slug).expect("it is there");
-            world.numbers.push(found.profile.tenant());
+            let number = world.create(slug);
+            world.numbers.push(number);
         }
         world
+    }
+
+    fn create(&self, slug: &str) -> TenantNumber {
+        let creation = CreateTenant {
+            slug: slug.to_owned(),
+            alias: None,
+            name: slug.to_owned(),
+            time_zone: "UTC".to_owned(),
+            currency: "EUR".to_owned(),
+            locale: "en".to_owned(),
+            drop_ins: DropIns::NONE,
+            public: false,
+            automatic: false,
+        };
+        self.submit(TenantNumber::SYSTEM, tenants::Command::CreateTenant(creation).into());
+        let found = tenants::tenant_by_slug(&self.app.engine().view(), slug).expect("it is there");
+        found.profile.tenant()
     }
 
     fn submit(&self, tenant: TenantNumber, command: maitred_booking::Command) {
@@ -144,7 +149,8 @@ impl World {
 
     fn step(&mut self, is_healed: bool) {
         self.now += Duration::from_millis(if is_healed { 1_000 } else { 1 + self.dice.below(200) as u64 });
-        while self.outbox.read(&self.app.engine().view()) {}
+        let engine = self.app.engine();
+        while self.outbox.read(&engine.view(), |behind| engine.touched(behind)) {}
         let picked = self.outbox.pick(self.now);
         for message in &picked {
             let same = |other: &Arc<Message>| {
@@ -283,7 +289,7 @@ fn a_tenant_with_much_to_tell_leaves_room_for_others_and_what_is_not_wanted_is_p
         world.change();
     }
     let view = world.app.engine().view();
-    while world.outbox.read(&view) {}
+    while world.outbox.read(&view, |behind| world.app.engine().touched(behind)) {}
     let status = Publishing::default();
     world.outbox.report(view.seq(), &status);
     let waiting = status.waiting.load(std::sync::atomic::Ordering::Relaxed) as usize;
@@ -291,7 +297,7 @@ fn a_tenant_with_much_to_tell_leaves_room_for_others_and_what_is_not_wanted_is_p
     assert_eq!(waiting, TENANT_WINDOW_MAX + of_two);
     let mut of_tenant = BTreeMap::new();
     loop {
-        while world.outbox.read(&view) {}
+        while world.outbox.read(&view, |behind| world.app.engine().touched(behind)) {}
         let picked = world.outbox.pick(world.now);
         if picked.is_empty() {
             break;
@@ -303,4 +309,39 @@ fn a_tenant_with_much_to_tell_leaves_room_for_others_and_what_is_not_wanted_is_p
     }
     assert_eq!(of_tenant["two"], of_two);
     assert!(of_tenant["one"] >= TENANT_WINDOW_MAX + 10, "{of_tenant:?}");
+}
+
+#[test]
+fn those_tenants_alone_are_looked_at_to_whom_something_has_happened() {
+    const IDLE: u64 = 60;
+    let mut world = World::new(2);
+    for number in 0..IDLE {
+        world.create(&format!("idle-{number}"));
+    }
+    let read = |world: &mut World| {
+        let before = world.outbox.looks();
+        let engine = world.app.engine().clone();
+        while world.outbox.read(&engine.view(), |behind| engine.touched(behind)) {}
+        world.outbox.looks() - before
+    };
+    assert_eq!(read(&mut world), IDLE + 2, "at first it is not known who has something to tell");
+    assert_eq!(read(&mut world), 0);
+    for _ in 0..20 {
+        world.change();
+        assert_eq!(read(&mut world), 1);
+    }
+    let picked = world.outbox.pick(world.now);
+    assert!(!picked.is_empty());
+    for message in picked {
+        world.outbox.confirmed(message.change);
+    }
+    // Somebody new is looked at, and one who does not wait for it is not.
+    world.create("new");
+    assert_eq!(read(&mut world), 1);
+    // Where it is not known who was touched, everybody is looked at.
+    world.change();
+    let view = world.app.engine().view();
+    let before = world.outbox.looks();
+    while world.outbox.read(&view, |_| None) {}
+    assert_eq!(world.outbox.looks() - before, IDLE + 3);
 }

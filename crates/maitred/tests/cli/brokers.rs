@@ -33,6 +33,13 @@ fn metric(server: &Server, name: &str) -> f64 {
     line.and_then(|line| line.rsplit_once(' ')?.1.parse().ok()).unwrap_or(f64::NAN)
 }
 
+/// The most memory that it ever had.
+fn peak_mib(server: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("it has memory");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
+}
+
 fn is_ready(server: &Server) -> bool {
     ["/health/live", "/health/ready"].iter().all(|path| server.get(path).0 == 200)
 }
@@ -143,6 +150,13 @@ fn every_change_arrives_in_its_records_order_whoever_is_killed_in_between() {
     });
     until("what waits is counted", || (metric(&server, "maitred_broker_waiting") >= 1.0).then_some(()));
     assert!(metric(&server, "maitred_broker_behind") > 0.0);
+    // Operators find it among the consumers, with how much waits and for how long.
+    let (_, consumers) = server.get("/v1/consumers");
+    let found = consumers["items"].as_array().expect("items").iter().find(|one| one["name"] == "broker-test");
+    let found = found.expect("the publisher is listed");
+    assert_eq!((&found["connected"], &found["superseded"]), (&Value::Bool(false), &Value::Bool(false)));
+    assert!(found["unfinished"].as_u64() >= Some(1) && found["behind"].as_u64() >= Some(1), "{found}");
+    assert!(found["oldest_seconds"].as_f64() > Some(0.0) && found["epoch"].as_u64() >= Some(1), "{found}");
     broker.start_again();
     write(&server, 5);
     // The broker is killed, and so is the server, both in the middle of a stream of changes.
@@ -289,6 +303,22 @@ fn commands_are_taken_once_and_what_cannot_be_done_is_put_aside_with_its_reason(
         broker.drain("foreign.dead").iter().map(|letter| letter.header("x-maitred-code")).collect();
     assert_eq!(codes, ["INVALID_DATE_FORMAT", "other-organisation"].map(str::to_owned).into());
     assert_eq!(version(&server, "s-1"), Some(1));
+
+    // A burst of messages that are far too large: they are put aside, a few at a time.
+    server.stop();
+    let enormous = "x".repeat(6 * 1024 * 1024);
+    let burst: Vec<_> = (0..80).map(|n| format!("large-{n}")).collect();
+    broker.send("foreign", &burst.iter().map(|id| (id.as_str(), &*enormous)).collect::<Vec<_>>());
+    server = start();
+    until("all are put aside", || (broker.waiting("foreign.dead") >= Some(burst.len() as u32)).then_some(()));
+    let aside: BTreeSet<_> = broker.drain("foreign.dead").into_iter().map(|letter| letter.id).collect();
+    assert_eq!(aside, burst.iter().cloned().collect());
+    let peak = peak_mib(&server);
+    println!("peak of memory: {peak} MiB");
+    assert!(peak < 350, "{peak} MiB: the burst alone has 480, and what is given out at once 384");
+    let said = server.stop();
+    assert!(said.contains("more than 67108864 bytes"), "{said}");
+    server = start();
 
     // The server is killed again and again while messages come, and the broker once: each is carried out, and none twice.
     let messages: Vec<_> = (0..600).map(|n| (format!("m{n}"), n)).collect();

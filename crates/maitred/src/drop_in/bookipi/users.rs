@@ -80,7 +80,8 @@ pub(super) async fn register(State(app): State<App>, request: Request) -> Result
     }
     let password = app.hash_password(password).await?;
     let idempotency = attempt.identify(Actor::Anonymous, &app.accounts().blinded(&bytes));
-    let command = Command::Register(RegisterUser { email: email.clone(), password });
+    let given = fields.text("email").unwrap_or(&email).to_owned();
+    let command = Command::Register(RegisterUser { email: given, password });
     let decided = app.decide((tenant, Actor::Anonymous), idempotency, COMMAND_BYTES, command).await?;
     let account = match decided.result {
         Ok(Outcome::Accounts(outcome)) => outcome.account.account,

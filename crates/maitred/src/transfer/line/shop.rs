@@ -23,6 +23,8 @@ pub(super) struct UserLine<'a> {
     closed: bool,
     created_at: Time,
     email: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    email_given: Option<Cow<'a, str>>,
     password_hash: Option<Cow<'a, str>>,
 }
 
@@ -101,6 +103,7 @@ pub(in crate::transfer) fn write_user(
         closed: account.closed,
         created_at: Time(account.created_at),
         email: person.map(|person| (&person.email).into()),
+        email_given: person.and_then(|person| person.given.as_deref()).map(Cow::from),
         password_hash: person.map(|person| person.password.as_phc().into()),
     };
     write(out, &line);
@@ -180,10 +183,16 @@ pub(in crate::transfer) fn write_order(
 pub(super) fn read_user(line: UserLine<'_>) -> Result<Line, Malformed> {
     let person = match (line.email, line.password_hash) {
         (Some(email), Some(hash)) => {
-            Some(Person { email: email.into(), password: PasswordHash::from_phc(hash) })
+            let given = line.email_given.map(Cow::into_owned);
+            Some(Person { email: email.into(), password: PasswordHash::from_phc(hash), given })
         }
-        (None, None) => None,
-        _ => return Err(malformed("line-invalid", "email and password_hash stand together")),
+        (None, None) if line.email_given.is_none() => None,
+        _ => {
+            return Err(malformed(
+                "line-invalid",
+                "email and password_hash stand together, and email_given beside them",
+            ));
+        }
     };
     let (id, credential, closed) = (line.id, line.credential, line.closed);
     let account = Account { id, credential, closed, created_at: line.created_at.0 };
