@@ -27,7 +27,8 @@ mod status;
 use maitred_core::{At, ChangeId, Class, Domain, Read, Rejection, TenantNumber, Timestamp};
 
 pub use runner::{
-    ATTEMPTS_MAX, CRASHED, ConsumerRunner, IN_FLIGHT_MAX, TENANT_IN_FLIGHT_MAX, TENANT_WINDOW_MAX, WINDOW_MAX,
+    ATTEMPTS_MAX, CRASHED, ConsumerRunner, IN_FLIGHT_MAX, KEY_PARKED, TENANT_IN_FLIGHT_MAX,
+    TENANT_WINDOW_MAX, WINDOW_MAX,
 };
 pub use status::Status;
 

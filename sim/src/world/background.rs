@@ -19,7 +19,7 @@ use maitred_core::{Actor, Recorded as _, TenantNumber};
 use maitred_engine::background::{Machine, Round};
 use maitred_engine::batch::Sealed;
 use maitred_engine::clock::Clock;
-use maitred_engine::consumers::{CRASHED, Consumer, ConsumerRunner, Status};
+use maitred_engine::consumers::{CRASHED, Consumer, ConsumerRunner, KEY_PARKED, Status};
 use maitred_engine::log::LogReader;
 use maitred_engine::writer::Prepared;
 use maitred_engine::{Envelope, Unavailable, View};
@@ -294,12 +294,14 @@ impl World {
         Err("something is due for ever".into())
     }
 
-    /// Has facts taken up again at which the process was killed too often. None is put aside for another reason.
+    /// Has facts taken up again at which the process was killed too often, and what waits behind them. None is put aside
+    /// for another reason.
     fn redrive(&mut self) -> Result {
         for consumer in self.consumers() {
             let node = self.node.as_ref().ok_or("a healthy node is down")?;
             let letters = consumers::dead_letters(&self.view(node), consumer, None, usize::MAX);
-            if let Some(letter) = letters.iter().find(|letter| letter.reason != CRASHED) {
+            let expected = [CRASHED, KEY_PARKED];
+            if let Some(letter) = letters.iter().find(|letter| !expected.contains(&&*letter.reason)) {
                 return Err(format!("a fact was put aside by {consumer}: {}", letter.reason));
             }
             if letters.is_empty() || node.queue.depth().0 > 0 {

@@ -40,7 +40,7 @@ use crate::{
     log::LogReader,
     queue::Pending,
 };
-pub use doing::CRASHED;
+pub use doing::{CRASHED, KEY_PARKED};
 use doing::{State, Task};
 use holding::{Claim, Cursor};
 

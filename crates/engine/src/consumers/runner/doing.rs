@@ -20,8 +20,8 @@ use crate::{
 
 /// The waits for commands to be taken again do not grow after so many.
 const WAITS_MAX: u32 = 5;
-/// Why a fact is put aside that was not tried.
-const KEY_PARKED: &str = "an earlier fact of its key is put aside";
+/// The reason of a dead letter that was not tried.
+pub const KEY_PARKED: &str = "an earlier fact of its key is put aside";
 /// The reason of a dead letter that ended the process, or seemed to, every time that it was tried.
 pub const CRASHED: &str = "the process ended while it was tried";
 
