@@ -10,7 +10,7 @@ use maitred_engine::{Answer, Engine, Envelope, Unavailable, View, batch::Idempot
 use maitred_web::etag::Versions;
 use maitred_web::page::Cursors;
 use maitred_web::rate::{Limiter, Quotas};
-use maitred_web::{AsOf, AtLeast, Attempt, Preconditions, Problem, problem};
+use maitred_web::{AsOf, AtLeast, Attempt, ETag, Preconditions, Problem, problem};
 
 use crate::accounts::Accounts;
 use crate::admission::Directory;
@@ -394,12 +394,17 @@ pub fn refusal(rejection: Rejection, position: Position, replayed: bool) -> Prob
 /// repeated under its idempotency key is answered again although its `If-Match` holds no more.
 ///
 /// # Errors
-/// 412 `precondition-failed` where no version could ever satisfy `If-Match`, or `*` meets nothing. A record never
+/// 412 `precondition-failed` where no version could ever satisfy `If-Match`, or `*` meets nothing, or what is there meets
+/// `If-None-Match`. A record never
 /// goes away, so that "it exists" can be seen here.
 pub fn version_wanted(
     preconditions: &Preconditions,
     current: impl Fn() -> Option<u64>,
 ) -> Result<Option<u64>, Problem> {
+    let is_there = || current().map(ETag::version);
+    if preconditions.if_none_match.as_ref().is_some_and(|none| !none.holds(is_there().as_ref())) {
+        return Err(Problem::precondition_failed());
+    }
     let Some(if_match) = &preconditions.if_match else { return Ok(None) };
     let versions = match if_match.versions() {
         Versions::Any if current().is_some() => return Ok(None),

@@ -25,6 +25,7 @@ pub mod health;
 pub mod imports;
 pub mod imports_http;
 pub mod jobs;
+mod leftover;
 pub mod mail;
 pub mod metrics;
 pub mod open_files;

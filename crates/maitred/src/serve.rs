@@ -13,7 +13,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use hyper::body::Incoming;
@@ -30,6 +29,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tower::Service;
 
 use crate::connection::{self, Answering, Ending, Patience, Progress, Watched};
+use crate::leftover;
 
 /// The most connections at once; further ones wait to be accepted. The default of `limits.connections`.
 pub const CONNECTIONS_MAX: usize = 16_384;
@@ -172,9 +172,13 @@ impl<S: Http> Server<S> {
         let service = service_fn(move |mut request: Request<Incoming>| {
             let under_way = marks.begin();
             request.extensions_mut().insert(address);
-            let answer = service.clone().call(request.map(Body::new));
+            let (request, leftover) = leftover::watch(request);
+            let answer = service.clone().call(request);
             async move {
-                let answer = answer.await?;
+                let mut answer = answer.await?;
+                if let Some(leftover) = leftover {
+                    leftover.take(answer.headers_mut()).await;
+                }
                 Ok::<_, Infallible>(answer.map(|body| Answering { body, _request: under_way }))
             }
         });

@@ -23,6 +23,8 @@ use maitred_web::address::one_client;
 pub const ACCOUNT_FREE: u32 = 5;
 /// How many an address has free: many people may share one.
 pub const ADDRESS_FREE: u32 = 50;
+/// How many attempts under way at once of an address count for nothing: many people may log in when a sale begins.
+pub const ADDRESS_CROWD: u32 = 200;
 /// The longest delay. The first is a second, and each further failure doubles it.
 pub const DELAY_MAX: Duration = Duration::from_secs(60);
 /// After so long without a failure, those before are forgotten.
@@ -93,8 +95,9 @@ impl Delays {
         let mut accounts = lock(&self.accounts);
         let mut addresses = lock(&self.addresses);
         let (account, address) = (tried.account(), tried.counted_address());
-        let left = accounts.left(&account, ACCOUNT_FREE, now);
-        match left.max(address.and_then(|address| addresses.left(&address, ADDRESS_FREE, now))) {
+        let left = accounts.left(&account, (ACCOUNT_FREE, 0), now);
+        let of_address = |address| addresses.left(&address, (ADDRESS_FREE, ADDRESS_CROWD), now);
+        match left.max(address.and_then(of_address)) {
             Some(left) => Err(left),
             None => {
                 accounts.begin(account, now);
@@ -145,10 +148,12 @@ fn lock<K>(counts: &Mutex<Counts<K>>) -> MutexGuard<'_, Counts<K>> {
 }
 
 impl<K: Hash + Eq> Counts<K> {
-    fn left(&self, key: &K, free: u32, now: Instant) -> Option<Duration> {
+    /// How long `key` has to wait, when so many tries are free and so many under way are not counted.
+    fn left(&self, key: &K, (free, crowd): (u32, u32), now: Instant) -> Option<Duration> {
         let attempts = self.0.get(key)?;
         let is_forgotten = now.saturating_duration_since(attempts.last_failed) >= FORGOTTEN_AFTER;
-        let count = if is_forgotten { attempts.under_way } else { attempts.count() };
+        let failed = if is_forgotten { 0 } else { attempts.failed };
+        let count = failed.saturating_add(attempts.under_way.saturating_sub(crowd));
         let doublings = count.checked_sub(free)?;
         let delay = Duration::from_secs(1).saturating_mul(1 << doublings.min(16)).min(DELAY_MAX);
         delay.checked_sub(now.saturating_duration_since(attempts.last())).filter(|left| !left.is_zero())
@@ -256,8 +261,9 @@ mod tests {
         }
         assert_eq!(left(&delays, tried, start + SECOND), Some(SECOND / 2), "from the failure on");
         let elsewhere: Vec<_> =
-            (0..100).map(|of| delays.begin(self::tried(10 + of, "192.0.2.9"), start)).collect();
-        assert_eq!(elsewhere.iter().filter(|begun| begun.is_ok()).count(), ADDRESS_FREE as usize);
+            (0..1_000).map(|of| delays.begin(self::tried(10 + of, "192.0.2.9"), start)).collect();
+        let crowd = (ADDRESS_FREE + ADDRESS_CROWD) as usize;
+        assert_eq!(elsewhere.iter().filter(|begun| begun.is_ok()).count(), crowd);
     }
 
     #[test]

@@ -220,14 +220,15 @@ pub async fn put(
     State(app): State<App>,
     scope: Scope,
     ExternalId(external_id): ExternalId,
-    preconditions: Preconditions,
+    mut preconditions: Preconditions,
     attempt: Attempt,
     JsonBody { value, bytes }: JsonBody<AppointmentInput>,
 ) -> Result<Response, Problem> {
     let mut command = upsert(external_id, value)?;
-    command.if_version = version_now(&app, &scope, &preconditions, &command.external_id)?;
+    // Whether it is there already is for the writer to say.
     command.if_none_match_any =
-        preconditions.if_none_match.as_ref().is_some_and(|none| !none.holds(Some(&ETag::version(0))));
+        preconditions.if_none_match.take_if(|none| !none.holds(Some(&ETag::version(0)))).is_some();
+    command.if_version = version_now(&app, &scope, &preconditions, &command.external_id)?;
     let idempotency = attempt.identify(scope.caller.actor, &bytes);
     let accepted = app.submit(scope.who(), idempotency, bytes.len(), Command::Upsert(command)).await?;
     Ok(answer(accepted))

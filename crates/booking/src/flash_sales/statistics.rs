@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use maitred_core::{Actor, ChangeId, Read, TenantNumber, Timestamp};
+use maitred_core::{Actor, Read, TenantNumber, Timestamp};
 use maitred_engine::Unavailable;
 use uuid::Uuid;
 
@@ -245,37 +245,47 @@ pub struct Accepted {
     pub last_at: Option<Timestamp>,
     /// How many in each second with one, the newest [`SECONDS_MAX`], the oldest first.
     pub seconds: VecDeque<(Timestamp, u32)>,
-    /// Behind this fact there may be more: this many entries of the ledger were read.
-    pub more_behind: Option<ChangeId>,
+    /// Whether these are all: of a sale of more movements the newest [`LEDGER_MAX`] are counted.
+    pub complete: bool,
 }
 
-/// Counts the purchases of a sale in its ledger, at most [`LEDGER_MAX`] entries of it.
+/// Counts the purchases of a sale in its ledger, the newest [`LEDGER_MAX`] entries of it.
 pub fn accepted(view: &dyn Read, tenant: TenantNumber, sale: Uuid) -> Accepted {
-    let mut found = Accepted::default();
+    accepted_within(view, tenant, sale, LEDGER_MAX)
+}
+
+fn accepted_within(view: &dyn Read, tenant: TenantNumber, sale: Uuid, entries_max: usize) -> Accepted {
+    let mut found = Accepted { complete: true, ..Accepted::default() };
     let mut entries = 0;
-    stock::ledger(view, tenant, sale, None, None, &mut |line| {
-        if entries == LEDGER_MAX {
-            found.more_behind = Some(line.change);
+    stock::ledger_back(view, tenant, sale, &mut |line| {
+        if entries == entries_max {
+            found.complete = false;
             return ControlFlow::Break(());
         }
         entries += 1;
         if line.entry == Entry::Placed {
             found.orders += 1;
-            found.first_at = found.first_at.or(Some(line.at));
-            found.last_at = Some(line.at);
+            found.first_at = Some(line.at);
+            found.last_at = found.last_at.or(Some(line.at));
             let second = second_of(line.at);
-            match found.seconds.back_mut() {
-                Some((newest, count)) if *newest == second => *count += 1,
-                _ => {
-                    if found.seconds.len() == SECONDS_MAX {
-                        found.seconds.pop_front();
-                    }
-                    found.seconds.push_back((second, 1));
-                }
+            let has_room = found.seconds.len() < SECONDS_MAX;
+            match found.seconds.front_mut() {
+                Some((oldest, count)) if *oldest == second => *count += 1,
+                _ if has_room => found.seconds.push_front((second, 1)),
+                _ => {}
             }
         }
         ControlFlow::Continue(())
     });
+    if !found.complete {
+        stock::ledger(view, tenant, sale, None, None, &mut |line| match line.entry {
+            Entry::Placed => {
+                found.first_at = Some(line.at);
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        });
+    }
     found
 }
 

@@ -209,6 +209,17 @@ pub fn ledger(
     view.scan(&from, &to, &mut |key, value| visit(Line::read(key, value)));
 }
 
+/// Visits a sale's ledger, the newest line first.
+pub fn ledger_back(
+    view: &dyn Read,
+    tenant: TenantNumber,
+    sale: Uuid,
+    visit: &mut dyn FnMut(Line) -> ControlFlow<()>,
+) {
+    let table = ledger_key(tenant, sale);
+    view.scan_back(&table, &table.end(), &mut |key, value| visit(Line::read(key, value)));
+}
+
 /// The pieces of a buyer.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Buyer {

@@ -63,12 +63,12 @@ nothing acknowledged is lost either way.")]
 pub struct Serve {
     #[command(flatten)]
     flags: Flags,
-    /// A provider of events for the default tenant, and where its feed is; may be given several times. Its host may have
-    /// a private address
-    #[arg(long = "provider", value_name = "NAME=URL")]
+    /// A provider of events for the default tenant, and where its feed is; may be given several times, in the variable
+    /// with blanks between. Its host may have a private address
+    #[arg(long = "provider", value_name = "NAME=URL", env = "MAITRED_PROVIDER", value_delimiter = ' ')]
     providers: Vec<NamedFeed>,
     /// How often those providers are synced, such as 15s or 5m
-    #[arg(long, value_name = "INTERVAL", default_value = "60s")]
+    #[arg(long, value_name = "INTERVAL", env = "MAITRED_SYNC_INTERVAL", default_value = "60s")]
     sync_interval: Interval,
     /// Publish the changes of all tenants to RabbitMQ, to the topic exchange `maitred` that is declared there; --config has
     /// more settings, and keeps the password out of sight

@@ -111,8 +111,14 @@ fn a_last_batch_whose_sectors_read_as_zeros_is_missed() {
 
 #[test]
 fn a_store_that_is_none_is_built_anew() {
-    for damage in [|bytes: &mut Vec<u8>| bytes.fill(0x55), |bytes: &mut Vec<u8>| bytes[2 * 4096..].fill(0x55)]
-    {
+    let damages: [fn(&mut Vec<u8>); 5] = [
+        |bytes| bytes.fill(0x55),
+        |bytes| bytes[2 * 4096..].fill(0x55),
+        |bytes| bytes.truncate(bytes.len() / 2),
+        |bytes| bytes.truncate(bytes.len() - 4096),
+        |bytes| bytes.truncate(4096),
+    ];
+    for damage in damages {
         let folder = Folder::new();
         let data = filled(&folder);
         let file = data.join("view/data.mdb");

@@ -64,12 +64,13 @@ fn rounds() -> u64 {
     std::env::var("CRASH_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().expect("a number"))
 }
 
-/// Puts appointments until the connection ends. Remembers, for each id, the newest acknowledged version.
+/// Puts appointments until the connection ends. Remembers, for each id, the newest acknowledged version, and when it was
+/// changed.
 fn write(
     address: &str,
     client: u64,
     clock: &AtomicU64,
-    acknowledged: &Mutex<BTreeMap<String, u64>>,
+    acknowledged: &Mutex<BTreeMap<String, (u64, String)>>,
     stop: &AtomicBool,
 ) -> u64 {
     let mut answers = 0;
@@ -92,8 +93,12 @@ fn write(
                 answers += 1;
                 let version = number_after(&answer, "\"version\":");
                 let mut known = acknowledged.lock().unwrap();
-                let newest = known.entry(id).or_insert(0);
-                *newest = version.max(*newest);
+                let newest = known.entry(id).or_default();
+                // One that is stale is answered with the version that is there.
+                if version > newest.0 {
+                    let changed_at = text_after(&answer, "\"updated_at\":\"");
+                    *newest = (version, changed_at);
+                }
             }
             Ok((409 | 503, _)) => {}
             Ok((status, answer)) => panic!("{status}: {answer}"),
@@ -103,18 +108,24 @@ fn write(
     answers
 }
 
-/// Every acknowledged version is there, or a newer one.
-fn check(address: &str, acknowledged: &BTreeMap<String, u64>, round: u64) {
+/// Every acknowledged version is there as it was acknowledged, or a newer one, and none before it is missing.
+fn check(address: &str, acknowledged: &BTreeMap<String, (u64, String)>, round: u64) {
     let mut connection = Connection::open(address).expect("the server is up");
-    for (id, version) in acknowledged {
-        let path = format!("/v1/tenants/default/appointments/{id}/versions?limit=1000");
+    for (id, (version, changed_at)) in acknowledged {
+        let path = format!("/v1/tenants/default/appointments/{id}");
         let (status, body) = connection.send("GET", &path, "").expect("the server answers");
         assert_eq!(status, 200, "round {round}: {id} is gone");
+        let there = number_after(&body, "\"version\":");
+        assert!(there >= *version, "round {round}: {id} is at version {there}, {version} was acknowledged");
+        if there == *version {
+            let there = text_after(&body, "\"updated_at\":\"");
+            assert_eq!(there, *changed_at, "round {round}: version {version} of {id}");
+        }
+        let (status, body) =
+            connection.send("GET", &format!("{path}/versions?limit=1000"), "").expect("the server answers");
+        assert_eq!(status, 200, "round {round}: {id}");
         let versions = body.matches("\"external_id\":").count() as u64;
-        assert!(
-            versions >= (*version).min(1000),
-            "round {round}: {id} has {versions} versions, {version} were acknowledged"
-        );
+        assert!(versions >= (*version).min(1000), "round {round}: {id} has {versions} versions of {version}");
     }
 }
 
@@ -153,6 +164,11 @@ fn instant(now: u64) -> String {
 fn number_after(text: &str, field: &str) -> u64 {
     let rest = &text[text.find(field).expect("the field is there") + field.len()..];
     rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse().expect("a number")
+}
+
+fn text_after(text: &str, field: &str) -> String {
+    let rest = &text[text.find(field).expect("the field is there") + field.len()..];
+    rest.chars().take_while(|c| *c != '"').collect()
 }
 
 fn tempdir(name: &str) -> std::path::PathBuf {

@@ -226,6 +226,34 @@ fn with_nothing_open_a_stop_takes_no_time() {
 }
 
 #[test]
+fn whoever_is_refused_before_the_body_is_read_gets_the_answer_and_keeps_the_connection() {
+    let server = Small::start(BOUNDS);
+    let mut kept = server.connect();
+    for length in [1, 70_000, 900_000, 8 << 20, 0, 3] {
+        let head = format!("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n");
+        kept.send(&format!("{head}{}", "x".repeat(length)));
+        let head = kept.head();
+        assert!(head.starts_with("http/1.1 405 ") && !head.contains("connection: close"), "{length}: {head}");
+    }
+    // In pieces, the last of them late.
+    kept.send("POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
+    std::thread::sleep(SHORT);
+    kept.send("0\r\n\r\n");
+    assert!(kept.head().starts_with("http/1.1 405 "));
+    // One that asks first is not told to go on.
+    kept.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n");
+    let head = kept.head();
+    assert!(head.starts_with("http/1.1 405 ") && head.contains("\r\nconnection: close\r\n"), "{head}");
+    kept.is_closed();
+    // What never comes is not waited for.
+    let mut silent = server.connect();
+    silent.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nabc");
+    let head = silent.head();
+    assert!(head.starts_with("http/1.1 405 ") && head.contains("\r\nconnection: close\r\n"), "{head}");
+    silent.is_closed();
+}
+
+#[test]
 fn an_answer_that_nobody_takes_is_cut_off() {
     let mut server = Small::start(Bounds { patience: Patience { unread: SHORT, ..PATIENT }, ..BOUNDS });
     let mut client = server.connect();

@@ -43,6 +43,9 @@ const READERS_HEADER_BYTES: u64 = 4096;
 /// A write that a disk takes a part of is an I/O error to LMDB. With less free than this, the disk is full.
 const FULL_BYTES: u64 = 1024 * 1024;
 
+/// A page of the file is one of the system's: at least as long as this.
+const PAGE_BYTES_MIN: u64 = 4096;
+
 /// The database: the unnamed one, since there is no other.
 type Entries = Database<'static, Bytes, Bytes>;
 
@@ -75,7 +78,7 @@ impl LmdbStore {
     /// Opens the store in `dir`, which is made if it is not there.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] when the file is not LMDB's, [`StoreError::Full`] when there is no room for an empty
+    /// [`StoreError::Damaged`] when the file is not LMDB's or was cut short, [`StoreError::Full`] when there is no room for an empty
     /// one, [`StoreError::Failed`] when this process has it open already, or when the folder cannot be used.
     pub fn open(dir: &Path, options: LmdbOptions) -> Result<Self, StoreError> {
         let context = |error: heed::Error| match error {
@@ -88,6 +91,7 @@ impl LmdbStore {
             .and_then(|()| reserve_readers(dir, options))
             .map_err(|error| context(error.into()))?;
         let env = open_env(dir, options).map_err(context)?;
+        require_whole(dir, &env).map_err(context)?;
         let open_entries = || -> heed::Result<Entries> {
             let created = env.create_databases_and_commit(env.write_txn()?, |opener, txn| {
                 opener.create_database(txn, None).map(CommitOrAbort::<_, ()>::Commit)
@@ -183,6 +187,17 @@ fn fault(dir: &Path, options: LmdbOptions, error: heed::Error) -> StoreError {
         }
         other => StoreError::Failed(format!("{path}: {other}")),
     }
+}
+
+/// Refuses a file that is shorter than what it is known to hold: a page that is not there would be a signal, and the end
+/// of the process.
+fn require_whole(dir: &Path, env: &Env<WithoutTls>) -> heed::Result<()> {
+    let pages = env.info().last_page_number as u64 + 1;
+    let wanted = pages.saturating_mul(PAGE_BYTES_MIN);
+    if fs::metadata(dir.join(DATA_FILE))?.len() < wanted {
+        return Err(MdbError::PageNotFound.into());
+    }
+    Ok(())
 }
 
 fn is_disk_full(dir: &Path) -> bool {

@@ -174,6 +174,7 @@ pub async fn place(
         command: crate::Command::from(Command::PlaceOrder(command)),
     };
     let hints = app.purchase_hints();
+    let counted = Counted { app, tenant, sale: command.sale, is_over: false };
     let refusal = if hints.refuses(command.sale) { app.engine().refuse(&envelope) } else { None };
     let answer = match refusal {
         Some(refusal) => Ok(refusal),
@@ -188,15 +189,44 @@ pub async fn place(
     if let Ok(answer) = &answer {
         hints.note(command.sale, answer.result.is_err());
     }
-    // Anybody can name a sale that is not there.
-    let is_there = match what {
-        Try::Undecided => view::sale(&app.engine().view(), tenant, command.sale, None).is_some(),
-        what => what != Try::Refused("sale-not-found"),
-    };
-    if is_there {
-        app.count_try(tenant, command.sale, what);
-    }
+    counted.end(what);
     answer
+}
+
+/// A try that will be counted, whatever becomes of it: one whose client goes meanwhile may be decided, and nobody here
+/// will know.
+struct Counted<'a> {
+    app: &'a App,
+    tenant: TenantNumber,
+    sale: Uuid,
+    is_over: bool,
+}
+
+impl Counted<'_> {
+    fn end(mut self, what: Try<'_>) {
+        self.is_over = true;
+        self.count(what);
+    }
+
+    fn count(&self, what: Try<'_>) {
+        let Counted { app, tenant, sale, .. } = *self;
+        // Anybody can name a sale that is not there.
+        let is_there = match what {
+            Try::Undecided => view::sale(&app.engine().view(), tenant, sale, None).is_some(),
+            what => what != Try::Refused("sale-not-found"),
+        };
+        if is_there {
+            app.count_try(tenant, sale, what);
+        }
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.count(Try::Undecided);
+        }
+    }
 }
 
 /// Buy one piece: in one decision, refused for what comes first of: the sale known, stock, limit, window.

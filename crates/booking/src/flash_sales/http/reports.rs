@@ -154,7 +154,7 @@ pub struct SoldStatistics {
     last_at: Option<Time>,
     /// The seconds with an order, the newest 900, the oldest first.
     seconds: Vec<SoldSecond>,
-    /// False for a sale of so many movements that only its first ones were counted.
+    /// False for a sale of more than 200,000 movements: the newest of them were counted.
     complete: bool,
 }
 
@@ -232,7 +232,7 @@ pub async fn statistics(
             first_at: time(accepted.first_at),
             last_at: time(accepted.last_at),
             seconds: seconds.map(|(at, orders)| SoldSecond { at: Time(at), orders }).collect(),
-            complete: accepted.more_behind.is_none(),
+            complete: accepted.complete,
         },
         tries: TryStatistics {
             count,

@@ -93,15 +93,24 @@ pub(super) fn reset(view: &dyn Read, command: &ResetSale, cx: &Context) -> Decid
     let before = stock_of(view, cx.tenant, command.sale);
     let mut stock = before;
     let mut facts = sweep(view, command.sale, &mut stock, cx)?;
-    if found.is.closed.is_some() {
-        facts.extend(allocate(view, &product.is, 0, true, cx)?); // it opens again
-    }
     let quantity = stock.held.saturating_add(stock.sold).saturating_add(command.left);
     if quantity > QUANTITY_MAX {
         let detail = format!("A sale gives out at most {QUANTITY_MAX} pieces in all.");
         return Err(Rejection::new(Class::Unprocessable, "invalid-quantity", detail));
     }
-    let taken = stock::allocated(view, cx.tenant, found.is.product, None) - before.taken();
+    // What other sales have taken, and what those give back whose window is over.
+    let mut others = stock::open_sales(view, cx.tenant, found.is.product, OPEN_SALES_MAX);
+    others.retain(|other| *other != command.sale);
+    let mut taken = stock::allocated(view, cx.tenant, found.is.product, None) - before.taken();
+    let is_crowded = others.len() >= OPEN_SALES_MAX;
+    if is_crowded || product.is.inventory < taken + u64::from(quantity) {
+        let (ended, returned) = settle_ended(view, &others, cx);
+        if is_crowded && ended.is_empty() {
+            return Err(too_many_open_sales());
+        }
+        facts.extend(ended);
+        taken -= returned;
+    }
     let needed = taken + u64::from(quantity);
     if product.is.inventory < needed {
         facts.push(Fact::ProductUpdated(Product { inventory: needed, ..product.is }));
@@ -196,10 +205,14 @@ fn allocate(
         return Err(Rejection::conflict("inventory-short", detail).with("available", available.to_string()));
     }
     if crowded(facts.len()) {
-        let detail = format!("A product has at most {OPEN_SALES_MAX} open sales; end some.");
-        return Err(Rejection::new(Class::TooMany, "too-many-open-sales", detail));
+        return Err(too_many_open_sales());
     }
     Ok(facts)
+}
+
+fn too_many_open_sales() -> Rejection {
+    let detail = format!("A product has at most {OPEN_SALES_MAX} open sales; end some.");
+    Rejection::new(Class::TooMany, "too-many-open-sales", detail)
 }
 
 /// The facts that settle every hold of a sale which is over. There may be more than one command can settle: then the
