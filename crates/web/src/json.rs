@@ -11,19 +11,21 @@ mod faults;
 
 use std::borrow::Cow;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{FromRequest, Request};
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use maitred_core::Position;
+use maitred_engine::Unavailable;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::ETag;
 use crate::idempotency::IDEMPOTENT_REPLAYED;
-use crate::limits::{BODY_BYTES_MAX, BodyBytesMax};
+use crate::limits::{BODIES_BYTES_MAX, BODIES_WAIT_MAX, BODY_BYTES_MAX, BODY_BYTES_UNCOUNTED, BodyBytesMax};
 use crate::objects::Objects;
 use crate::position::{MAITRED_POSITION, header_value};
 use crate::problem::{
@@ -101,16 +103,22 @@ impl<T: Serialize, const BYTES_MAX: usize> IntoResponse for Json<T, BYTES_MAX> {
     }
 }
 
+/// The room for bodies that are being read, in KiB.
+static BODIES: Semaphore = Semaphore::const_new(BODIES_BYTES_MAX >> 10);
+
 /// Reads a whole body of at most `bytes_max` bytes, or of as many as the request's [`BodyBytesMax`] says.
 ///
 /// # Errors
-/// 413 `body-too-large`, before reading where the length is declared; 400 `body-unreadable` where it ends early.
+/// 413 `body-too-large`, before reading where the length is declared; 503 `overloaded` where too many are being read;
+/// 400 `body-unreadable` where it ends early.
 pub async fn read(request: Request, bytes_max: usize) -> Result<Bytes, Problem> {
     let bytes_max = request.extensions().get::<BodyBytesMax>().map_or(bytes_max, |max| max.0);
     let declared = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if declared.is_some_and(|len: u64| len > bytes_max as u64) {
         return Err(Problem::body_too_large(bytes_max));
     }
+    let expected = request.body().size_hint().upper().and_then(|len| usize::try_from(len).ok());
+    let _room = room(expected.unwrap_or(bytes_max).min(bytes_max)).await?;
     axum::body::to_bytes(request.into_body(), bytes_max).await.map_err(|error| {
         let cause = std::error::Error::source(&error);
         if cause.is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>) {
@@ -119,6 +127,17 @@ pub async fn read(request: Request, bytes_max: usize) -> Result<Bytes, Problem> 
             Problem::new(BODY_UNREADABLE, "The connection ended before the body did.")
         }
     })
+}
+
+/// Room to read so many bytes, for as long as they are being read.
+async fn room(bytes: usize) -> Result<Option<SemaphorePermit<'static>>, Problem> {
+    if bytes <= BODY_BYTES_UNCOUNTED {
+        return Ok(None);
+    }
+    let kib = bytes.min(BODIES_BYTES_MAX).div_ceil(1 << 10) as u32;
+    let overloaded = |_| Problem::from(Unavailable::Overloaded { retry_after: BODIES_WAIT_MAX });
+    let room = tokio::time::timeout(BODIES_WAIT_MAX, BODIES.acquire_many(kib)).await.map_err(overloaded)?;
+    Ok(Some(room.expect("it is never closed")))
 }
 
 /// Refuses a request whose body is not declared as JSON in UTF-8.
@@ -361,4 +380,31 @@ pub fn encoded(json: Bytes) -> Response {
     let mut response = Response::new(Body::from(json));
     response.headers_mut().insert(CONTENT_TYPE, APPLICATION_JSON);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn bodies_take_no_more_memory_together_than_is_theirs() {
+        let endless = || {
+            let silent = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
+            Request::new(Body::from_stream(silent))
+        };
+        let all_but_one = (BODIES_BYTES_MAX - BODY_BYTES_MAX) >> 10;
+        let held = BODIES.acquire_many(all_but_one as u32).await.expect("it is never closed");
+        let last = tokio::spawn(read(endless(), BODY_BYTES_MAX));
+        while BODIES.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let refused = read(endless(), BODY_BYTES_MAX).await.expect_err("there is no room");
+        assert_eq!((refused.code(), refused.status()), ("overloaded", StatusCode::SERVICE_UNAVAILABLE));
+        let small = Request::new(Body::from("a small one is no burden"));
+        assert_eq!(read(small, BODY_BYTES_MAX).await.expect("it is read").len(), 24);
+        last.abort();
+        assert!(last.await.is_err(), "it was waiting");
+        drop(held);
+        assert_eq!(BODIES.available_permits(), BODIES_BYTES_MAX >> 10, "what has gone leaves its room");
+    }
 }

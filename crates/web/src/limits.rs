@@ -19,6 +19,12 @@ use crate::Problem;
 pub const BODY_BYTES_MAX: usize = 1 << 20;
 /// The largest body of a batch: 8 MiB. Over it 413.
 pub const BATCH_BODY_BYTES_MAX: usize = 8 << 20;
+/// The bodies that are being read at once, together: 256 MiB. What finds no room in time is refused with 503.
+pub const BODIES_BYTES_MAX: usize = 256 << 20;
+/// How long a request waits for that room.
+pub const BODIES_WAIT_MAX: Duration = Duration::from_secs(2);
+/// A body that says it is at most so long is not counted among them: 16 KiB.
+pub const BODY_BYTES_UNCOUNTED: usize = 16 << 10;
 /// The largest head of a request, for hyper's `http1::Builder::max_buf_size`: 16 KiB. Over it 431.
 pub const HEADER_BYTES_MAX: usize = 16 << 10;
 /// The largest number of header fields, for hyper's `http1::Builder::max_headers`. Over it 431.

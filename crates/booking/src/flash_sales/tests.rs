@@ -474,6 +474,20 @@ fn a_reset_leaves_what_it_says_and_keeps_buyers_and_orders() {
 }
 
 #[test]
+fn a_reset_brings_in_no_more_than_is_missing() {
+    let reset =
+        Command::ResetSale(ResetSale { sale: SALE, starts_at: second(0), ends_at: second(99_999), left: 5 });
+    // Another sale's window is over, and nobody has settled it: its pieces are the product's again.
+    let other = CreateSale { id: Some(Uuid::from_u128(0xc)), ends_at: second(4), ..sale(6) };
+    let given = with(on_sale(sale(1)), [buy(ANN), Command::CreateSale(other)]);
+    let mut world = world(&given);
+    check_in("what another has left", &mut world, &reset, Ok(Effect::Updated));
+    let product = view::product(&world.view, TENANT, PRODUCT, None).expect("there").is;
+    assert_eq!((product.inventory, stock::allocated(&world.view, TENANT, PRODUCT, None)), (10, 6));
+    assert_eq!(counts(&world), [5, 0, 1, 0]);
+}
+
+#[test]
 fn a_reset_behind_a_long_stop_counts_out_what_it_says_or_nothing() {
     let reset =
         Command::ResetSale(ResetSale { sale: SALE, starts_at: second(0), ends_at: second(99_999), left: 7 });

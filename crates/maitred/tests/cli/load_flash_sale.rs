@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use serde_json::{Value, json};
 
+use crate::check::check;
 use crate::program::{Folder, Ran, Server, run, run_with};
 
 fn load(url: &str, key: &str, args: &[&str]) -> Ran {
@@ -98,6 +99,8 @@ fn buyers_and_shop_have_rights_of_their_own_where_keys_are_demanded() {
     load(&url, "", &few).fails(2, &["unauthenticated"]);
     load(&url, &customer, &few).fails(2, &["forbidden"]);
     load(&url, &owner, &[&few[..], &["--rate", "5"]].concat()).fails(2, &["--rate"]);
+    server.stop();
+    check(&folder.path("data")).succeeds();
 }
 
 #[test]
