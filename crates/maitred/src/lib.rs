@@ -35,6 +35,7 @@ pub mod router;
 pub mod scrubber;
 pub mod serve;
 pub mod snapshotter;
+pub mod starting;
 pub mod syncer;
 pub mod transfer;
 pub mod transfer_http;

@@ -46,7 +46,7 @@ pub struct DataFolder {
     /// Where stores stand aside: the folder itself, if it can be written.
     aside: PathBuf,
     /// `None` on a file system that nobody can write, where there is no lock.
-    _lock: Option<File>,
+    lock: Option<File>,
 }
 
 /// Why a data folder cannot be used.
@@ -103,7 +103,7 @@ impl DataFolder {
         let mut lock = options.open(&path).map_err(io(&path))?;
         take_lock(dir, &mut lock)?;
         lock.set_len(0).and_then(|()| write!(lock, "{}", std::process::id())).map_err(io(&path))?;
-        Ok(DataFolder { dir: dir.to_owned(), aside: dir.to_owned(), _lock: Some(lock) })
+        Ok(DataFolder { dir: dir.to_owned(), aside: dir.to_owned(), lock: Some(lock) })
     }
 
     /// Takes the folder `dir` to look at it. On a file system that can only be read, such as a snapshot of a volume,
@@ -122,7 +122,7 @@ impl DataFolder {
             take_lock(dir, lock)?;
         }
         let aside = std::env::temp_dir().join(format!("maitred-aside-{}", std::process::id()));
-        Ok(DataFolder { dir: dir.to_owned(), aside, _lock: lock })
+        Ok(DataFolder { dir: dir.to_owned(), aside, lock })
     }
 
     /// Takes from others than the owner what they may do with the folder and all of its files: folders of earlier
@@ -301,6 +301,15 @@ impl DataFolder {
             Err(error) => Err(error),
         };
         read.map_err(|source| OpenError::Io { path, source })
+    }
+}
+
+impl Drop for DataFolder {
+    /// Whoever looks for the process finds none.
+    fn drop(&mut self) {
+        if let Some(lock) = &self.lock {
+            let _ = lock.set_len(0); // it may be open for reading alone; who takes it next writes it anew
+        }
     }
 }
 

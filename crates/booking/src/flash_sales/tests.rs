@@ -3,6 +3,7 @@
 
 mod import;
 mod model;
+mod steps;
 mod tries;
 
 use maitred_core::{At, Class, Read, Recorded, TenantNumber, Timestamp};

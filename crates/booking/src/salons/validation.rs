@@ -135,12 +135,25 @@ pub fn plan_change(change: &PlanChange) -> Vec<Violation> {
     found
 }
 
+/// What is wrong with a new customer within another body.
+fn customer_of(of: &ForCustomer) -> Vec<Violation> {
+    let ForCustomer::New(details) = of else { return Vec::new() };
+    let mut found = customer(details);
+    for violation in &mut found {
+        violation.pointer = match violation.pointer {
+            "/name" => "/customer/name",
+            "/email" => "/customer/email",
+            "/phone" => "/customer/phone",
+            "/notes" => "/customer/notes",
+            other => other,
+        };
+    }
+    found
+}
+
 /// What is wrong with a booking.
 pub fn book(book: &Book) -> Vec<Violation> {
-    let mut found = match &book.customer {
-        ForCustomer::Known(_) => Vec::new(),
-        ForCustomer::New(details) => customer(details),
-    };
+    let mut found = customer_of(&book.customer);
     found.extend(items(&book.items));
     if let Some(seconds) = book.hold_seconds {
         check_number(&mut found, "/hold_seconds", "invalid-hold-seconds", seconds, 1..=HOLD_SECONDS_MAX);
@@ -151,10 +164,7 @@ pub fn book(book: &Book) -> Vec<Violation> {
 
 /// What is wrong with a series, but for its rule.
 pub fn book_series(series: &BookSeries) -> Vec<Violation> {
-    let mut found = match &series.customer {
-        ForCustomer::Known(_) => Vec::new(),
-        ForCustomer::New(details) => customer(details),
-    };
+    let mut found = customer_of(&series.customer);
     found.extend(items(&series.items));
     check_notes(&mut found, "/notes", series.notes.as_deref());
     found
@@ -238,5 +248,21 @@ pub(super) fn check_count(
     if !range.contains(&count) {
         let detail = format!("{} must be {} to {} entries", &pointer[1..], range.start(), range.end());
         found.push(Violation::new(pointer, code, detail));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_new_customer_is_named_within_the_body_that_brings_it() {
+        let long = || Some("x".repeat(10_000));
+        let details = CustomerDetails { name: String::new(), email: long(), phone: long(), notes: long() };
+        let alone: Vec<_> = customer(&details).iter().map(|violation| violation.pointer).collect();
+        assert_eq!(alone, ["/name", "/email", "/phone", "/notes"]);
+        let within = customer_of(&ForCustomer::New(details));
+        let within: Vec<_> = within.iter().map(|violation| violation.pointer).collect();
+        assert_eq!(within, ["/customer/name", "/customer/email", "/customer/phone", "/customer/notes"]);
     }
 }

@@ -29,6 +29,7 @@ use crate::brokers;
 use crate::config::{Config, Flags, Limits};
 use crate::first_providers::{self, Interval, NamedFeed, Wanted};
 use crate::gate::Gate;
+use crate::starting::Starting;
 use crate::syncer::Syncer;
 use crate::{demo, demo_feeds, open_files, router, serve};
 
@@ -89,7 +90,10 @@ impl Serve {
         logging::start(&config.log)?;
         config.limits.connections = connections(config.limits.connections)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let socket = runtime.block_on(async { bind(config.server.listen.0) })?;
+        let (starting, listener) = runtime.block_on(async {
+            let listener = bind(config.server.listen.0)?.listen(BACKLOG)?;
+            Ok::<_, Failure>(Starting::begin(listener, config.limits.of_socket())?)
+        })?;
         let secrets = config.tokens.secrets()?;
         let mut providers = self.providers(&config)?;
         let beside_demo = match config.server.demo {
@@ -134,7 +138,6 @@ impl Serve {
         let served = runtime.block_on(async {
             let mut signals = Signals::new()?;
             app.ensure_default_tenant().await.map_err(|problem| no_tenant(&problem, &config))?;
-            let listener = socket.listen(BACKLOG)?;
             let address = listener.local_addr()?;
             if let Some(beside) = &beside_demo {
                 tokio::select! {
@@ -151,6 +154,7 @@ impl Serve {
                 true => None,
                 false => Some(brokers::Workers::start(&app, brokers, random().map(u64::from_le_bytes)?)?),
             };
+            starting.end().await;
             app.readiness().ready();
             out::tell(format_args!("listening on http://{address}"));
             let life = (gate, app.readiness().clone());

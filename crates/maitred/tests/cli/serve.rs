@@ -16,7 +16,10 @@ fn it_says_when_it_is_ready_and_stops_gracefully() {
     let server = Server::start(&data, &["--demo"]);
     assert_eq!(server.get("/health/ready").0, 200);
     server.put(1, 1);
+    let lock = || std::fs::read_to_string(data.join("lock")).expect("a file");
+    assert!(!lock().is_empty());
     let errors = server.stop();
+    assert_eq!(lock(), "", "it names no process that is gone");
     assert!(errors.contains("recovered: 0 segments"), "{errors}");
     assert!(errors.contains("stopping") && errors.contains("stopped"), "{errors}");
 

@@ -15,6 +15,7 @@ use maitred::connection::Patience;
 use maitred::gate::Gate;
 use maitred::router;
 use maitred::serve::{Bounds, serve_within};
+use maitred::starting::Starting;
 use maitred_web::limits::BodySilenceMax;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -216,6 +217,39 @@ fn new_connections_are_refused_in_words_as_long_as_requests_are_open() {
     server.go_on.notify_one();
     assert!(slow.head().starts_with("http/1.1 200 "));
     assert!(server.wait() < SOON);
+}
+
+#[test]
+fn a_server_that_starts_says_that_it_lives_and_gives_its_socket_on() {
+    let runtime = Runtime::new().expect("a runtime");
+    let begin = async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Starting::begin(listener, BOUNDS).expect("a socket")
+    };
+    let (starting, listener) = runtime.block_on(begin);
+    let address = listener.local_addr().expect("an address");
+    let connect = || Connection(BufReader::new(TcpStream::connect(address).expect("the server accepts")));
+    for (path, answer) in [
+        ("/health/live", "http/1.1 200 ok\r\n"),
+        ("/health/ready", "http/1.1 503 service unavailable\r\n"),
+        ("/v1/tenants", "http/1.1 503 service unavailable\r\n"),
+    ] {
+        let mut client = connect();
+        client.ask(path);
+        let head = client.head();
+        assert!(head.starts_with(answer) && head.contains("\r\nconnection: close\r\n"), "{path}: {head}");
+        assert_eq!(head.contains("\r\nretry-after: "), path != "/health/live", "{path}: {head}");
+        client.is_closed();
+    }
+    let mut idle = connect();
+    runtime.block_on(starting.end());
+    idle.is_closed();
+    // Who comes before the server is there waits for it.
+    let mut early = connect();
+    early.ask("/");
+    let routes = Router::new().route("/", get(|| std::future::ready("ok")));
+    runtime.spawn(serve_within(BOUNDS, listener, routes, std::future::pending()));
+    assert!(early.head().starts_with("http/1.1 200 "));
 }
 
 #[test]

@@ -8,16 +8,17 @@ use uuid::Uuid;
 
 use super::super::*;
 use super::import::check_import;
-use super::{PRODUCT, TENANT, euros, product, second};
+use super::steps::{Advance, Step, any_step, buyer_id, command};
+use super::{PRODUCT, TENANT, product, second};
 use crate::testing::World;
 use crate::timer;
 
-const SALES: [Uuid; 2] = [Uuid::from_u128(0x51), Uuid::from_u128(0x52)];
+pub(super) const SALES: [Uuid; 2] = [Uuid::from_u128(0x51), Uuid::from_u128(0x52)];
 
 /// An order as the model knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct ModelOrder {
-    id: Uuid,
+pub(super) struct ModelOrder {
+    pub(super) id: Uuid,
     sale: usize,
     buyer: Uuid,
     /// Every status with the batch since which it holds.
@@ -59,10 +60,10 @@ impl ModelSale {
 }
 
 #[derive(Debug, Clone, Default)]
-struct Model {
+pub(super) struct Model {
     inventory: u64,
     sales: BTreeMap<usize, ModelSale>,
-    orders: Vec<ModelOrder>,
+    pub(super) orders: Vec<ModelOrder>,
 }
 
 type Told = Result<Effect, &'static str>;
@@ -154,6 +155,16 @@ impl Model {
                 });
                 Ok(Effect::Placed)
             }
+            Step::Reset { sale, length, left } => {
+                let quantity = self.pieces(sale, at) + left;
+                let known = self.sales.get_mut(&sale).ok_or("sale-not-found")?;
+                let ends_at = Timestamp::from_micros(at.as_micros() + length * 1_000_000);
+                // No others' pieces are touched: what is missing is brought in.
+                (known.starts_at, known.ends_at, known.quantity, known.closed) =
+                    (at, ends_at, quantity, None);
+                self.inventory = self.inventory.max(self.taken(at));
+                Ok(Effect::Updated)
+            }
             Step::Order { order, to } => self.advance(order, to, at, seq),
             Step::Sweep | Step::Wait { .. } => unreachable!("these are no commands"),
         }
@@ -205,132 +216,6 @@ impl Model {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Advance {
-    Complete,
-    Fail,
-    Expire,
-    Pay,
-    Cancel,
-}
-
-#[derive(Debug, Clone)]
-enum Step {
-    Create {
-        sale: usize,
-        starts_in: i64,
-        length: i64,
-        quantity: u32,
-        limit: u32,
-        hold: Option<u32>,
-    },
-    Quantity {
-        sale: usize,
-        quantity: u32,
-    },
-    Close {
-        sale: usize,
-        closing: Closing,
-    },
-    Inventory {
-        inventory: u32,
-    },
-    Buy {
-        sale: usize,
-        buyer: u32,
-    },
-    Order {
-        order: usize,
-        to: Advance,
-    },
-    /// Whatever timers say is due is done.
-    Sweep,
-    /// Time passes.
-    Wait {
-        seconds: i64,
-    },
-}
-
-fn buyer_id(buyer: u32) -> Uuid {
-    Uuid::from_u128(0x100 + u128::from(buyer))
-}
-
-fn any_step() -> impl Strategy<Value = Step> {
-    let hold = proptest::option::of(1_u32..12);
-    let create = (0_usize..2, -3_i64..4, 1_i64..40, 0_u32..5, 1_u32..4, hold).prop_map(
-        |(sale, starts_in, length, quantity, limit, hold)| Step::Create {
-            sale,
-            starts_in,
-            length,
-            quantity,
-            limit,
-            hold,
-        },
-    );
-    let advance = prop_oneof![
-        Just(Advance::Complete),
-        Just(Advance::Fail),
-        Just(Advance::Expire),
-        Just(Advance::Pay),
-        Just(Advance::Cancel)
-    ];
-    let closing = prop_oneof![Just(Closing::Ended), Just(Closing::Cancelled)];
-    prop_oneof![
-        3 => create,
-        2 => (0_usize..2, 0_u32..6).prop_map(|(sale, quantity)| Step::Quantity { sale, quantity }),
-        1 => (0_usize..2, closing).prop_map(|(sale, closing)| Step::Close { sale, closing }),
-        1 => (0_u32..9).prop_map(|inventory| Step::Inventory { inventory }),
-        12 => (0_usize..2, 0_u32..4).prop_map(|(sale, buyer)| Step::Buy { sale, buyer }),
-        6 => (0_usize..8, advance).prop_map(|(order, to)| Step::Order { order, to }),
-        2 => Just(Step::Sweep),
-        3 => (0_i64..8).prop_map(|seconds| Step::Wait { seconds }),
-    ]
-}
-
-/// The command of a step that is decided at an instant.
-fn command(step: &Step, model: &Model, at: Timestamp) -> Command {
-    match *step {
-        Step::Create { sale, starts_in, length, quantity, limit, hold } => {
-            let starts_at = Timestamp::from_micros(at.as_micros() + starts_in * 1_000_000);
-            Command::CreateSale(CreateSale {
-                id: Some(SALES[sale]),
-                product: PRODUCT,
-                starts_at,
-                ends_at: Timestamp::from_micros(starts_at.as_micros() + length * 1_000_000),
-                quantity,
-                buyer_limit: limit,
-                hold_seconds: hold,
-                price: Some(euros(5)),
-            })
-        }
-        Step::Quantity { sale, quantity } => {
-            let patch = SalePatch { quantity: Some(quantity), ..SalePatch::default() };
-            Command::UpdateSale(UpdateSale { sale: SALES[sale], patch, if_version: None })
-        }
-        Step::Close { sale, closing: Closing::Ended } => {
-            Command::EndSale { sale: SALES[sale], if_version: None }
-        }
-        Step::Close { sale, closing: Closing::Cancelled } => {
-            Command::CancelSale { sale: SALES[sale], if_version: None }
-        }
-        Step::Inventory { inventory } => super::change(super::inventory(u64::from(inventory))),
-        Step::Buy { sale, buyer } => {
-            Command::PlaceOrder(PlaceOrder { sale: SALES[sale], buyer: buyer_id(buyer) })
-        }
-        Step::Order { order, to } => {
-            let order = model.orders.get(order).map_or(Uuid::from_u128(1), |order| order.id);
-            match to {
-                Advance::Complete => Command::CompleteOrder { order },
-                Advance::Fail => Command::FailOrder(FailOrder { order, reason: "no".into() }),
-                Advance::Expire => Command::ExpireOrder { order },
-                Advance::Pay => Command::PayOrder { order, buyer: None, reference: None },
-                Advance::Cancel => Command::CancelOrder { order, buyer: None },
-            }
-        }
-        Step::Sweep | Step::Wait { .. } => unreachable!("these are no commands"),
-    }
-}
-
 /// What facts say beyond the answer: holds and sales that a command has settled on its way.
 fn settle(model: &mut Model, facts: &[Fact], seq: Seq) {
     for fact in facts {
@@ -365,8 +250,9 @@ fn check_stock(world: &World<Rules>, model: &Model) -> Result<(), TestCaseError>
             prop_assert!(has <= sale.limit as usize);
         }
     }
-    let allocated = stock::allocated(&world.view, TENANT, PRODUCT, None);
-    prop_assert!(allocated <= model.inventory);
+    let product = view::product(&world.view, TENANT, PRODUCT, None).expect("it is there").is;
+    prop_assert_eq!(product.inventory, model.inventory);
+    prop_assert!(stock::allocated(&world.view, TENANT, PRODUCT, None) <= model.inventory);
     Ok(())
 }
 
