@@ -193,8 +193,8 @@ fn orders_are_completed_and_holds_expire_by_themselves() {
 fn a_consumer_goes_on_behind_its_cursor_after_a_restart() {
     let world = World::new();
     world.place(1, None);
-    let seq = world.place(2, None);
-    world.wait_until(|view| Orders.cursor(view, COMPLETION) >= ChangeId { seq, ordinal: 0 });
+    let place = world.place_at(2);
+    world.wait_until(|view| Orders.cursor(view, COMPLETION) >= place);
     let world = world.restart();
     world.place(3, None);
     world.wait_until(|view| status(view, TENANT, 3) == Some(Status::Completed));
