@@ -84,7 +84,8 @@ pub async fn seed(app: &App) -> Result<Seeded, DemoError> {
     seeded.visits = demo_salon::seed(app, tenant, today).await?;
     let default = tenants::tenant_by_alias_or_slug(&app.engine().view(), app.default_tenant());
     let default = default.map(|found| found.profile.tenant()).filter(|default| *default != tenant);
-    let today = today.to_zoned(TimeZone::UTC)?.timestamp().as_millisecond();
+    // Of the day in UTC: there it may still be yesterday, and the sale is on.
+    let today = now.to_zoned(TimeZone::UTC).start_of_day()?.timestamp().as_millisecond();
     for tenant in [tenant].into_iter().chain(default) {
         seeded.sales += usize::from(open_sale(app, tenant, Timestamp::from_millis(today)).await?);
     }

@@ -253,8 +253,6 @@ fn a_time_that_is_over_is_looked_at_as_it_was() {
     let data_arg = data.display().to_string();
     problem(&run(&["check", "--as-of", "0.99999", "--data", &data_arg]), &["there is no position 0.99999"]);
     run(&["check", "--as-of", "yesterday", "--data", &data_arg]).fails(2, &["an RFC 3339 instant"]);
-    run(&["check", "--as-of", "3026-01-01T00:00:00Z", "--data", &data_arg])
-        .fails(2, &["a time that is over"]);
     assert!(contents(&data) == before, "check has changed a file");
 }
 
