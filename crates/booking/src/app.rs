@@ -395,8 +395,7 @@ pub fn refusal(rejection: Rejection, position: Position, replayed: bool) -> Prob
 ///
 /// # Errors
 /// 412 `precondition-failed` where no version could ever satisfy `If-Match`, or `*` meets nothing, or what is there meets
-/// `If-None-Match`. A record never
-/// goes away, so that "it exists" can be seen here.
+/// `If-None-Match`. A record never goes away, so that "it exists" can be seen here.
 pub fn version_wanted(
     preconditions: &Preconditions,
     current: impl Fn() -> Option<u64>,

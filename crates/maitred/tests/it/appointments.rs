@@ -343,7 +343,10 @@ fn preconditions_hold_for_the_writer_and_a_repeated_request_is_answered_again() 
     assert_eq!(several.ok(200)["appointment"]["version"], 3);
     let any = server.put(path("a"), &hour(9, 4)).header("If-Match", "*").send();
     assert_eq!(any.ok(200)["appointment"]["version"], 4);
+    let other = |tags| server.put(path("a"), &hour(9, 5)).header("If-None-Match", tags).send();
+    assert_eq!(other("\"v1\", \"v4\"").refusal(), (412, "precondition-failed".to_owned()));
     let cancel = format!("{}?updated_at=2026-11-21T00:05:00Z", path("a"));
+    assert_eq!(server.delete(&cancel).header("If-None-Match", "*").send().refusal().0, 412);
     assert_eq!(server.delete(&cancel).header("If-Match", "\"v3\"").send().refusal().0, 412);
     assert_eq!(server.delete(&cancel).header("If-Match", "\"v4\"").send().ok(200)["outcome"], "cancelled");
 }
