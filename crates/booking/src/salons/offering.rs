@@ -155,6 +155,13 @@ struct Waiting {
     wanted: Vec<Wanted>,
 }
 
+impl Waiting {
+    /// How long the visit is.
+    fn minutes(&self) -> u32 {
+        self.wanted.iter().map(|wanted| wanted.service.time.duration_minutes).sum()
+    }
+}
+
 /// An entry that waits, if what it waits for can be booked.
 fn waiting(view: &dyn Read, tenant: TenantNumber, open: &Open) -> Option<Waiting> {
     let entry = view::get::<WaitlistEntry>(view, tenant, open.id, None)?.is;
@@ -171,29 +178,34 @@ fn part(view: &dyn Read, open: &[Open], brought: Brought, at: At, from: u64) -> 
     let asked = Asked { view, tenant: at.tenant, now: at.timestamp, except: None };
     let mut round = Round { asked, beside: Vec::new(), commands: Vec::new() };
     let read = |open: &Open| waiting(view, at.tenant, open);
-    match brought.only {
-        None => {
-            let employees = view::count(view, at.tenant, Kind::Employee) as u64;
-            let mut left = EMPLOYEE_DAYS_MAX;
-            let mut last = from;
-            for open in open.iter().filter(|open| from < open.number) {
-                let Some(waiting) = read(open) else { continue };
-                let days = employees * days_of(starts(&waiting.entry, &waiting.wanted, brought.span));
-                if left < days && last != from {
-                    return Part { commands: round.commands, next: Some(last) };
-                }
-                (left, last) = (left.saturating_sub(days), open.number);
-                if let Some(found) = round.first(&waiting, brought.span) {
-                    round.offer(&waiting, found);
-                }
-            }
+    if let Some(only) = brought.only {
+        let place = open.iter().position(|open| open.id == only);
+        let one = place.and_then(|place| Some((&open[..place], read(&open[place])?)));
+        if let Some((before, waiting)) = one
+            && let Some(found) = round.first(&waiting, ALWAYS)
+        {
+            round.offer_behind(&mut before.iter().filter_map(read).collect(), &waiting, found, ALWAYS);
         }
-        Some(only) => {
-            let place = open.iter().position(|open| open.id == only);
-            let one = place.and_then(|place| Some((&open[..place], read(&open[place])?)));
-            if let Some((before, waiting)) = one {
-                round.offer_behind(|| before.iter().filter_map(read).collect(), &waiting);
-            }
+        return Part { commands: round.commands, next: None };
+    }
+    let mut before: Vec<Waiting> = open.iter().filter_map(read).collect();
+    // What a long visit finds must have been looked at for the short ones before it: all have one reach.
+    let reach = reach(brought.span, before.iter().map(Waiting::minutes).max().unwrap_or(0));
+    let behind = before.split_off(before.partition_point(|waiting| waiting.entry.number <= from));
+    let employees = view::count(view, at.tenant, Kind::Employee) as u64;
+    let mut left = EMPLOYEE_DAYS_MAX;
+    let mut last = from;
+    for waiting in &behind {
+        let days = employees * days_of(reach.common(waiting.entry.window()));
+        if left < days && last != from {
+            return Part { commands: round.commands, next: Some(last) };
+        }
+        (left, last) = (left.saturating_sub(days), waiting.entry.number);
+        if let Some(found) = round.first(waiting, reach) {
+            // Those of the parts before were looked at in another view.
+            let days = before.iter().filter(|before| before.entry.window().overlaps(found.visit)).count();
+            left = left.saturating_sub(employees * 2 * days as u64);
+            round.offer_behind(&mut before, waiting, found, reach);
         }
     }
     Part { commands: round.commands, next: None }
@@ -221,9 +233,9 @@ struct Round<'a> {
 }
 
 impl Round<'_> {
-    /// The first visit for somebody that could use time within `span`.
-    fn first(&self, Waiting { entry, wanted }: &Waiting, span: Span) -> Option<Found> {
-        let starts = starts(entry, wanted, span);
+    /// The first visit for somebody that begins within `reach`.
+    fn first(&self, Waiting { entry, wanted }: &Waiting, reach: Span) -> Option<Found> {
+        let starts = reach.common(entry.window());
         let visit = first_time(&self.asked, entry, wanted, starts, &self.beside)?;
         Some(Found { visit, end: starts.ends_at })
     }
@@ -237,17 +249,16 @@ impl Round<'_> {
         self.commands.push(Command::OfferTime(OfferTime { entry: entry.id, starts }));
     }
 
-    /// Offers to somebody what is free, but first to those before them on the list what these want of it: it may have come
-    /// free by a fact that is yet to be followed.
-    fn offer_behind(&mut self, before: impl FnOnce() -> Vec<Waiting>, waiting: &Waiting) {
-        let Some(mut found) = self.first(waiting, ALWAYS) else { return };
-        let mut before = before();
+    /// Offers to somebody what is free within `reach`, which is `found` first, but before that to those before them on the
+    /// list what these want of it: it may have come free by a fact that is yet to be followed.
+    fn offer_behind(&mut self, before: &mut Vec<Waiting>, waiting: &Waiting, mut found: Found, within: Span) {
         loop {
-            let wants =
-                |(place, waiting): (usize, &Waiting)| Some((place, self.first(waiting, found.visit)?));
+            let wants = |(place, waiting): (usize, &Waiting)| {
+                Some((place, self.first(waiting, reach(found.visit, waiting.minutes()))?))
+            };
             let Some((place, theirs)) = before.iter().enumerate().find_map(wants) else { break };
             self.offer(&before.remove(place), theirs);
-            match self.first(waiting, ALWAYS) {
+            match self.first(waiting, within) {
                 Some(next) => found = next,
                 None => return,
             }
@@ -256,12 +267,10 @@ impl Round<'_> {
     }
 }
 
-/// When visits begin that could use time within `span`, be it for a buffer, and that the entry wants.
-fn starts(entry: &WaitlistEntry, wanted: &[Wanted], span: Span) -> Span {
-    let minutes = wanted.iter().map(|wanted| wanted.service.time.duration_minutes).sum::<u32>();
+/// When visits of so many minutes begin that could use time within `span`, be it for a buffer.
+fn reach(span: Span, minutes: u32) -> Span {
     let margin = 2 * BUFFER_MINUTES_MAX;
-    let reach = Span::new(earlier(earlier(span.starts_at, minutes), margin), later(span.ends_at, margin));
-    reach.common(Span::new(entry.from, entry.to))
+    Span::new(earlier(earlier(span.starts_at, minutes), margin), later(span.ends_at, margin))
 }
 
 /// The first visit that is to be had, begins within `starts` and in the future, and is wanted by the entry.

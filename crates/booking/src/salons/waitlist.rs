@@ -163,6 +163,11 @@ impl WaitlistEntry {
         }
     }
 
+    /// When it wants its visit, from the first start to the last end.
+    pub fn window(&self) -> Span {
+        Span::new(self.from, self.to)
+    }
+
     /// Whether a visit may be offered, as far as the entry has a say.
     pub fn wants(&self, visit: Span) -> bool {
         self.from <= visit.starts_at

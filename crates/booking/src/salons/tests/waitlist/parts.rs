@@ -59,3 +59,32 @@ fn settings_that_bring_no_time_offer_none() {
         assert_eq!(floor.follow(&fact, at), offers, "{fact:?}");
     }
 }
+
+#[test]
+fn what_a_long_visit_could_use_goes_to_a_short_one_that_came_before() {
+    let mut floor = Floor::new();
+    let works = |hours: Option<(u16, u16)>| {
+        let spans = hours.map(|(from, to)| DayTime { from_minute: from * 60, to_minute: to * 60 });
+        PlanChange::SetPatterns(vec![Pattern {
+            valid_from: day(1),
+            valid_to: None,
+            every_weeks: 1,
+            days: std::array::from_fn(|_| spans.into_iter().collect()),
+        }])
+    };
+    let taken = floor.book(floor.salon.cut, floor.salon.bob, at(16, 30));
+    floor.plan(works(None));
+    let (eve, ida) = (floor.customer("Eve"), floor.customer("Ida"));
+    let short = floor.waits(eve, at(7, 0), at(7, 45));
+    let long = EnterWaitlist { services: vec![floor.salon.colour], ..floor.waits(ida, at(7, 0), at(12, 0)) };
+    let entries = [short, long].map(|waits| floor.enter(waits).expect("there is room"));
+    floor.settle();
+    floor.plan(works(Some((6, 17))));
+    floor.facts.clear(); // it is yet to be followed
+    floor.advance(taken, Advance::Cancel).expect("it stands");
+    // The time of 16:30 is of use to a visit of 90 minutes from 7:00 on, and to one of 30 minutes from 8:00 on.
+    let (fact, at) = floor.facts.pop_back().expect("that of the booking");
+    assert_eq!(floor.follow(&fact, at), 2);
+    let starts = entries.map(|entry| floor.offer(entry).expect("an offer").starts_at);
+    assert!(starts[0] == super::at(7, 0) && starts[1] >= super::at(7, 30), "{starts:?}");
+}
