@@ -6,7 +6,7 @@ default:
 
 # Builds and runs the server with demo data, on http://127.0.0.1:8080.
 run:
-    cargo run --release -- serve --demo
+    scripts/demo
 
 # Everything that a change must pass.
 test:

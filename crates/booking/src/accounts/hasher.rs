@@ -5,7 +5,8 @@
 //!
 //! Invariants:
 //! - At most as many hashes at once as there are cores less one, and at least one.
-//! - At most [`WAITING_MAX`] wait for each thread; further ones are refused with the time after which to come back.
+//! - At most [`WAITING_MAX`] wait for each thread, and none longer than [`WAIT_MAX`]; further ones are refused with the
+//!   time after which to come back.
 //! - What nobody waits for any more is not computed.
 
 use std::collections::VecDeque;
@@ -21,6 +22,8 @@ use super::password::{Password, PasswordHash, SALT_BYTES, Workspace};
 
 /// How many wait for each thread at most: a few seconds of work.
 pub const WAITING_MAX: usize = 128;
+/// How long a hash is waited for at most: less than a request may take, so that whoever waited is told to come back.
+pub const WAIT_MAX: Duration = Duration::from_secs(5);
 /// The priority of the threads, on the scale of `nice(1)`.
 const NICE: i32 = 10;
 /// What a hash is taken to cost until the first one is measured.
@@ -57,6 +60,14 @@ struct Line {
     hash_time: Option<Duration>,
 }
 
+impl Line {
+    /// The refusal, until a full line has been worked off.
+    fn overloaded(&self) -> Unavailable {
+        let hash_time = self.hash_time.unwrap_or(HASH_TIME_GUESSED);
+        Unavailable::Overloaded { retry_after: hash_time * WAITING_MAX as u32 }
+    }
+}
+
 /// What a thread is asked for, and where the answer goes.
 enum Job {
     Make { password: Password, salt: [u8; SALT_BYTES], answer: oneshot::Sender<PasswordHash> },
@@ -88,7 +99,7 @@ impl Hasher {
     ) -> Result<PasswordHash, Unavailable> {
         let (answer, answered) = oneshot::channel();
         self.enter(Job::Make { password, salt, answer })?;
-        answered.await.map_err(|_| Unavailable::Draining)
+        self.wait(answered).await
     }
 
     /// Whether `hash` is the one of `password`. Without a hash it is not, after the same work: so that an answer's
@@ -105,7 +116,15 @@ impl Hasher {
                 return Ok(false);
             }
         }
-        answered.await.map_err(|_| Unavailable::Draining)
+        self.wait(answered).await
+    }
+
+    /// What was asked for; what nobody waits for any more is not computed.
+    async fn wait<T>(&self, answered: oneshot::Receiver<T>) -> Result<T, Unavailable> {
+        match tokio::time::timeout(WAIT_MAX, answered).await {
+            Ok(answered) => answered.map_err(|_| Unavailable::Draining),
+            Err(_) => Err(self.0.shared.lock().overloaded()),
+        }
     }
 
     fn enter(&self, job: Job) -> Result<(), Unavailable> {
@@ -115,8 +134,7 @@ impl Hasher {
             line.waiting.retain(|job| !job.is_abandoned());
         }
         if line.waiting.len() >= WAITING_MAX * threads {
-            let hash_time = line.hash_time.unwrap_or(HASH_TIME_GUESSED);
-            return Err(Unavailable::Overloaded { retry_after: hash_time * WAITING_MAX as u32 });
+            return Err(line.overloaded());
         }
         if !line.started {
             line.started = true;
@@ -268,6 +286,16 @@ mod tests {
         let begun = Instant::now();
         block_on(hasher.make(Password::new("y"), [0; SALT_BYTES])).expect("the line is empty again");
         assert!(begun.elapsed() < HASH_TIME_GUESSED * WAITING_MAX as u32, "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn who_waits_too_long_is_told_when_to_come_back() {
+        let hasher = Hasher::with_threads(1);
+        hasher.0.shared.lock().started = true; // so that nobody works
+        let answered = block_on(hasher.verify(Password::new("x"), None));
+        assert!(matches!(answered, Err(Unavailable::Overloaded { .. })), "{answered:?}");
+        let waiting = &hasher.0.shared.lock().waiting;
+        assert!(waiting.iter().all(Job::is_abandoned), "nobody waits for it any more");
     }
 
     #[test]
