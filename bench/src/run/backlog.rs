@@ -29,7 +29,7 @@ impl Backlog {
             let mut seen = Vec::new();
             while stopped.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
                 // A server without this metric, or too busy to answer, is not watched.
-                let Some(bytes) = metrics(address).ok().as_deref().and_then(overlay_bytes) else { continue };
+                let Some(bytes) = overlay(address) else { continue };
                 seen.push(bytes);
                 eprintln!("  {:>4} s  overlay {:>6.1} MB", seen.len(), bytes as f64 / 1e6);
             }
@@ -52,6 +52,11 @@ pub(crate) fn growth(seen: &[u64], begin: usize) -> Option<f64> {
     let at_begin = seen.get(begin..begin + 5)?;
     let at_end = &seen[seen.len() - 5..];
     (seen.len() >= begin + 10).then(|| mean(at_end) / mean(at_begin).max(1.0))
+}
+
+/// Bytes of the overlay of the server at `address`, if it tells.
+pub(crate) fn overlay(address: SocketAddr) -> Option<u64> {
+    overlay_bytes(&metrics(address).ok()?)
 }
 
 fn metrics(address: SocketAddr) -> io::Result<String> {

@@ -9,6 +9,7 @@ mod client;
 mod load;
 mod parts;
 mod process;
+mod recovery;
 mod results;
 mod sales;
 mod salons;
@@ -91,6 +92,10 @@ pub(crate) struct Sizes {
     degradation_connections: Vec<u64>,
     /// Arrivals a second at which latencies are to be alike.
     degradation_rate: u64,
+    /// Upserts that a start has to replay.
+    replayed: u64,
+    /// Lists that are asked for, as they are and as they were.
+    lists: u64,
     sales: SaleSizes,
     salons: SalonSizes,
     rounds: usize,
@@ -109,6 +114,8 @@ impl Sizes {
             sustained_connections: 256,
             degradation_connections: vec![64, 1000, 4000],
             degradation_rate: 5000,
+            replayed: 130_000,
+            lists: 4_000,
             sales: SaleSizes {
                 users: 1000,
                 purchases: 50_000,
@@ -133,6 +140,8 @@ impl Sizes {
             sustained_connections: 64,
             degradation_connections: vec![64, 256],
             degradation_rate: 1000,
+            replayed: 5_000,
+            lists: 200,
             sales: SaleSizes {
                 users: 40,
                 purchases: 2_000,
@@ -158,7 +167,7 @@ pub(crate) struct Bench {
     folder: PathBuf,
     /// Number of the first appointment that does not exist.
     first_new: u64,
-    /// Upserts so far, but for the preload.
+    /// Upserts so far, updates too, but for the preload.
     upserts: f64,
     /// Bytes of the log behind the preload, where there is one.
     log_bytes_before: Option<u64>,
@@ -358,8 +367,10 @@ impl Bench {
         self.rest()?;
         let arguments = self.arguments(load);
         let sample = self.tester.run(self.server()?, &arguments, aftermath)?;
-        if load.mix == "upsert" {
+        if matches!(load.mix, "upsert" | "update") {
             self.upserts += sample.requests;
+        }
+        if load.mix == "upsert" {
             self.first_new += rounds_used(sample.requests as u64 + load.connections, self.round_of_new(load));
         }
         Ok(sample)

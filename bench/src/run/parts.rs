@@ -3,13 +3,11 @@
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::time::Duration;
 
 use super::backlog::{self, Backlog};
 use super::load::{Aftermath, median};
 use super::results::Comparison;
-use super::server::Server;
-use super::{Bench, BenchError, Extent, Load, sales, salons};
+use super::{Bench, BenchError, Extent, Load, recovery, sales, salons};
 
 /// A share at many connections is at least so much of that at few.
 const SHARE_KEPT_MIN: f64 = 0.9;
@@ -46,7 +44,7 @@ pub(crate) enum Part {
     FlashSale,
     /// Salons: imported, read by the week, asked for what can be booked, booked, and a thousand of them at once
     Salons,
-    /// Start after a kill, and bytes per upsert on disk
+    /// Starts after a kill, with much to replay and without a view; lists of the past; bytes per upsert on disk
     Recovery,
 }
 
@@ -84,7 +82,7 @@ impl Part {
             Part::Degradation => degradation(bench),
             Part::FlashSale => sales::measure(bench),
             Part::Salons => salons::measure(bench),
-            Part::Recovery => recovery(bench),
+            Part::Recovery => recovery::measure(bench),
         }
     }
 }
@@ -192,38 +190,6 @@ fn degradation(bench: &mut Bench) -> Result<(), BenchError> {
         p99 < P99_MILLIS_MAX,
     );
     Ok(())
-}
-
-fn recovery(bench: &mut Bench) -> Result<(), BenchError> {
-    let connections = bench.sizes.sustained_connections;
-    let extent = Extent::Requests(bench.sizes.burst_requests);
-    let load = Load { mix: "upsert", connections, extent, rate: None, keys: "uniform" };
-    bench.load_server(&load, Aftermath::Ignored)?;
-    // Killed at once, while its last changes are in memory and in the log only.
-    if let Some(server) = bench.server.take() {
-        server.kill()?;
-    }
-    let after_kill = start_again(bench)?;
-    if let Some(server) = bench.server.take() {
-        server.stop()?;
-    }
-    let after_stop = start_again(bench)?;
-    bench.figure("from a start after kill -9 to ready".to_owned(), after_kill.as_secs_f64(), "s");
-    bench.figure("from a start after a stop to ready".to_owned(), after_stop.as_secs_f64(), "s");
-    if let (Some(before), Some(after)) = (bench.log_bytes_before, log_bytes(&bench.data)) {
-        let name =
-            format!("log bytes per upsert over {} upserts, space made ready ahead included", bench.upserts);
-        let grown = after.saturating_sub(before) as f64 / bench.upserts;
-        bench.figure(name, grown, "B");
-    }
-    Ok(())
-}
-
-fn start_again(bench: &mut Bench) -> Result<Duration, BenchError> {
-    let server = Server::start(&bench.server_words, &bench.folder.join("server.log"))?;
-    let ready_after = server.ready_after;
-    bench.server = Some(server);
-    Ok(ready_after)
 }
 
 fn per_second(comparison: &Comparison) -> f64 {

@@ -176,7 +176,8 @@ impl<D: Domain> Recovery<'_, D> {
         Ok(found.first().is_some_and(|batch| batch.header.seq == seq && batch.hash == hash))
     }
 
-    /// Applies what the store lacks. Layers beyond half of the overlay's bound are flushed on the way.
+    /// Applies what the store lacks. What a process had in its overlay fits into the next one's, so that nothing of it
+    /// need be written before it is ready; layers beyond the bound are flushed on the way.
     fn replay(&self, from: Flushed) -> Result<(Published, u64), RecoveryError> {
         let mut overlay = WriterOverlay::above(&Overlay::new(from.tail.0), from.tail, from.timestamp);
         let (mut tail, mut timestamp, mut replayed) = (from.tail, from.timestamp, 0);
@@ -200,7 +201,7 @@ impl<D: Domain> Recovery<'_, D> {
                 }
             }
             drop(store);
-            while overlay.bytes() > OVERLAY_BYTES_MAX / 2
+            while overlay.bytes() > OVERLAY_BYTES_MAX
                 && let Some(full) = overlay.oldest_full().cloned()
             {
                 flusher::write(&**self.store, &full, from.schema)?;

@@ -14,7 +14,7 @@ use crate::store::Change;
 
 /// The value of `key`.
 pub fn get<'a>(layers: Layers<'a>, store: &'a dyn Read, key: &[u8]) -> Option<&'a [u8]> {
-    match layers.newest_first().find_map(|layer| layer.get(key)) {
+    match layers.get(key) {
         Some(found) => found,
         None => store.get(key),
     }

@@ -13,6 +13,7 @@
 //! - A removed key is an entry too (a tombstone), so that it hides what lies below.
 //! - What is published never changes.
 
+mod filter;
 pub mod merge;
 pub mod tree;
 
@@ -21,7 +22,8 @@ use std::sync::Arc;
 use maitred_core::{Seq, Timestamp};
 
 use crate::log::Tail;
-use tree::{FrozenLayer, Layer, LayerView};
+use filter::Filter;
+use tree::{FrozenLayer, Layer, LayerView, Packed};
 
 /// A layer is full, and is flushed, when it has reached this size. Flushing one dirties up to 100 MB of a
 /// store's pages, which is what bounds it.
@@ -38,6 +40,14 @@ pub struct FullLayer {
     pub tail: Tail,
     /// That batch's timestamp.
     pub timestamp: Timestamp,
+    filter: Filter,
+}
+
+impl FullLayer {
+    fn new(layer: FrozenLayer, tail: Tail, timestamp: Timestamp) -> Arc<Self> {
+        let filter = Filter::of(layer.len(), layer.view().all().map(|(key, _)| key));
+        Arc::new(FullLayer { layer, tail, timestamp, filter })
+    }
 }
 
 /// The layers as readers see them.
@@ -100,7 +110,7 @@ impl WriterOverlay {
     pub fn above(published: &Overlay, tail: Tail, timestamp: Timestamp) -> Self {
         let mut full = published.full.clone();
         if let Some(layer) = published.newest.clone().filter(|layer| !layer.is_empty()) {
-            full.push(Arc::new(FullLayer { layer, tail, timestamp }));
+            full.push(FullLayer::new(layer, tail, timestamp));
         }
         WriterOverlay { base: published.base, full, newest: Layer::new() }
     }
@@ -128,7 +138,7 @@ impl WriterOverlay {
     /// Ends the newest layer at `tail` and begins another.
     pub fn fill(&mut self, tail: Tail, timestamp: Timestamp) {
         let layer = std::mem::take(&mut self.newest).freeze();
-        self.full.push(Arc::new(FullLayer { layer, tail, timestamp }));
+        self.full.push(FullLayer::new(layer, tail, timestamp));
     }
 
     /// Drops the layers that the store holds by now: those that end at or before `flushed`.
@@ -148,7 +158,7 @@ impl WriterOverlay {
 }
 
 fn full_bytes(full: &[Arc<FullLayer>]) -> usize {
-    full.iter().map(|full| full.layer.bytes()).sum()
+    full.iter().map(|full| full.layer.bytes() + full.filter.bytes()).sum()
 }
 
 fn forget(base: &mut Seq, full: &mut Vec<Arc<FullLayer>>, flushed: Seq) {
@@ -160,6 +170,18 @@ fn forget(base: &mut Seq, full: &mut Vec<Arc<FullLayer>>, flushed: Seq) {
 }
 
 impl<'a> Layers<'a> {
+    /// What the layers say of `key`: `None` if nothing, `Some(None)` if it is removed.
+    pub fn get(self, key: &[u8]) -> Option<Option<&'a [u8]>> {
+        let key = Packed::bound(key);
+        let newest = self.newest.and_then(|layer| layer.find(&key));
+        if newest.is_some() || self.full.is_empty() {
+            return newest;
+        }
+        let hash = key.hash();
+        let full = self.full.iter().rev().filter(|full| full.filter.may_hold(hash));
+        full.map(|full| full.layer.view().find(&key)).find(Option::is_some).flatten()
+    }
+
     /// The layers, newest first.
     pub fn newest_first(self) -> impl Iterator<Item = LayerView<'a>> {
         self.newest.into_iter().chain(self.full.iter().rev().map(|full| full.layer.view()))

@@ -16,7 +16,8 @@ mod tests;
 use std::sync::Arc;
 
 use arena::{Arena, Chunks};
-use node::{Leaf, Packed, Slot, Tree};
+pub(super) use node::Packed;
+use node::{Leaf, Slot, Tree};
 
 use crate::store::Change;
 
@@ -112,9 +113,12 @@ pub struct LayerView<'a> {
 impl<'a> LayerView<'a> {
     /// What this layer says of `key`; `None` if nothing, `Some(None)` if it is removed.
     pub fn get(self, key: &[u8]) -> Option<Option<&'a [u8]>> {
-        let key = Packed::bound(key);
-        let leaf = self.tree.leaf_of(&key).leaf;
-        let at = leaf.find(&key).ok()?;
+        self.find(&Packed::bound(key))
+    }
+
+    pub(super) fn find(self, key: &Packed) -> Option<Option<&'a [u8]>> {
+        let leaf = self.tree.leaf_of(key).leaf;
+        let at = leaf.find(key).ok()?;
         Some(self.value(leaf.slots()[at]))
     }
 

@@ -24,7 +24,7 @@ pub(super) type Slot = Option<Place>;
 /// A key, padded with zeros, and its length behind it: so that its order is that of six big-endian words.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(align(8))]
-pub(super) struct Packed([u8; KEY_BYTES_MAX + 1]);
+pub(in super::super) struct Packed([u8; KEY_BYTES_MAX + 1]);
 
 impl Packed {
     /// Above every key and every bound.
@@ -39,7 +39,7 @@ impl Packed {
 
     /// A key to compare with, of any length: one that is too long sorts right behind the longest key
     /// that it starts with.
-    pub(super) fn bound(bytes: &[u8]) -> Self {
+    pub(in super::super) fn bound(bytes: &[u8]) -> Self {
         let mut packed = Packed::EMPTY;
         let kept = bytes.len().min(KEY_BYTES_MAX);
         packed.0[..kept].copy_from_slice(&bytes[..kept]);
@@ -56,6 +56,15 @@ impl Packed {
 
     pub(super) fn bytes(&self) -> &[u8] {
         &self.0[..usize::from(self.0[KEY_BYTES_MAX])]
+    }
+
+    /// A number that looks random: each word folded in by a multiplication of 128 bits, as in wyhash.
+    pub(in super::super) fn hash(&self) -> u64 {
+        let (words, _) = self.0.as_chunks::<8>();
+        words.iter().fold(0x243f_6a88_85a3_08d3, |hash, word| {
+            let product = u128::from(hash ^ u64::from_le_bytes(*word)) * 0xa076_1d64_78bd_642f;
+            product as u64 ^ (product >> 64) as u64
+        })
     }
 }
 
