@@ -85,6 +85,8 @@ pub(crate) struct Sizes {
     sustained_seconds: u64,
     /// Time at the beginning of each load that is not measured. Little, for a burst is short.
     warm_up_seconds: f64,
+    /// The same of loads on time. More, for what was not used for a minute may have to be read from the disk first.
+    on_time_warm_up_seconds: f64,
     connections: Vec<u64>,
     /// Connections of the sustained load.
     sustained_connections: u64,
@@ -110,6 +112,7 @@ impl Sizes {
             on_time_seconds: 40,
             sustained_seconds: 120,
             warm_up_seconds: 0.1,
+            on_time_warm_up_seconds: 5.0,
             connections: vec![16, 64, 256, 1000],
             sustained_connections: 256,
             degradation_connections: vec![64, 1000, 4000],
@@ -136,6 +139,7 @@ impl Sizes {
             on_time_seconds: 1,
             sustained_seconds: 2,
             warm_up_seconds: 0.0,
+            on_time_warm_up_seconds: 0.0,
             connections: vec![16, 64],
             sustained_connections: 64,
             degradation_connections: vec![64, 256],
@@ -240,7 +244,8 @@ impl Run {
                 sizes.rounds
             ),
             "durable: the server answers an upsert once its batch is on disk (fdatasync)".to_owned(),
-            "CPU, and the bytes that the data's device wrote, are counted until the server rests behind a load"
+            "CPU, and the bytes that the data's device wrote, are counted until the server and the device rest behind a \
+             load"
                 .to_owned(),
             format!(
                 "flash sale: {} buyers with an account each, whose tokens are verified; {} purchases in a rush that \
@@ -376,10 +381,12 @@ impl Bench {
         Ok(sample)
     }
 
-    /// Waits until neither server does anything.
+    /// Waits until neither server does anything, and nothing that any program wrote is still to be put on the disk.
     fn rest(&self) -> Result<(), BenchError> {
         self.ceiling.rest()?;
-        self.server()?.rest()
+        self.server()?.rest()?;
+        rustix::fs::sync();
+        Ok(())
     }
 
     fn server(&self) -> Result<&Server, BenchError> {
@@ -408,7 +415,11 @@ impl Bench {
         option("mix", load.mix.to_owned());
         option("keys", load.keys.to_owned());
         option("connections", load.connections.to_string());
-        option("warm-up", self.sizes.warm_up_seconds.to_string());
+        let warm_up = match load.rate {
+            None => self.sizes.warm_up_seconds,
+            Some(_) => self.sizes.on_time_warm_up_seconds,
+        };
+        option("warm-up", warm_up.to_string());
         if load.mix == "upsert" {
             option("first", self.first_new.to_string());
             option("records", self.round_of_new(load).to_string());

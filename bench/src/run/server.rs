@@ -18,8 +18,9 @@ const ANNOUNCE_MAX: Duration = Duration::from_secs(60);
 const READY_MAX: Duration = Duration::from_secs(600);
 const END_MAX: Duration = Duration::from_secs(60);
 const POLL_EVERY: Duration = Duration::from_millis(2);
-/// A server is at rest when it took no CPU time for so long.
+/// A server is at rest when for so long it took no CPU time and the device of its data wrote next to nothing.
 const REST: Duration = Duration::from_millis(300);
+const REST_BYTES_MAX: u64 = 1 << 20;
 /// How long to wait for that.
 const REST_MAX: Duration = Duration::from_secs(30);
 
@@ -81,15 +82,15 @@ impl Server {
             .map_err(|error| BenchError(format!("reading the server's counters: {error}")))
     }
 
-    /// Waits until it takes no CPU time any more, so that what it still does for one run does not burden the next.
-    /// Gives up after a while: a server may have chores.
+    /// Waits until it takes no CPU time any more and what it wrote is on the disk, so that what is still done for one run
+    /// does not burden the next. Gives up after a while: a server may have chores.
     pub(crate) fn rest(&self) -> Result<(), BenchError> {
         let deadline = Instant::now() + REST_MAX;
-        let mut before = self.reading()?.cpu;
+        let mut before = self.reading()?;
         while Instant::now() < deadline {
             std::thread::sleep(REST);
-            let now = self.reading()?.cpu;
-            if now == before {
+            let now = self.reading()?;
+            if now.cpu == before.cpu && now.written_bytes - before.written_bytes <= REST_BYTES_MAX {
                 break;
             }
             before = now;

@@ -308,9 +308,9 @@ fn every_kind_of_fact_has_a_golden_file_and_is_still_encoded_so() {
     assert_eq!(kinds, all, "every kind needs a sample");
 }
 
-#[test]
-fn every_golden_file_of_any_version_can_be_read() {
-    let mut read = 0;
+/// Kind, version and body of every golden file, by its name.
+fn golden_facts() -> Vec<(String, u16, u8, Vec<u8>)> {
+    let mut facts = Vec::new();
     for entry in std::fs::read_dir(folder()).expect("the golden files are there") {
         let path = entry.expect("an entry").path();
         let file = path.file_name().and_then(|name| name.to_str()).expect("a plain name").to_owned();
@@ -319,11 +319,54 @@ fn every_golden_file_of_any_version_can_be_read() {
         let mut number = || parts.next().and_then(|part| part.parse::<u16>().ok()).expect("a number");
         let (kind, version) = (number(), u8::try_from(number()).expect("a version"));
         let text = std::fs::read_to_string(&path).expect("a text");
-        let fact = Fact::decode(kind, version, &unhex(text.trim())).expect("a released fact");
-        assert_eq!(fact.kind(), kind, "{file}");
-        read += 1;
+        facts.push((file, kind, version, unhex(text.trim())));
     }
-    assert!(read >= samples().len(), "only {read} files");
+    facts
+}
+
+#[test]
+fn every_golden_file_of_any_version_can_be_read() {
+    let facts = golden_facts();
+    for (file, kind, version, body) in &facts {
+        let fact = Fact::decode(*kind, *version, body).expect("a released fact");
+        assert_eq!(fact.kind(), *kind, "{file}");
+    }
+    assert!(facts.len() >= samples().len(), "only {} files", facts.len());
+}
+
+#[test]
+fn a_fact_that_is_mangled_is_refused_or_is_another_fact() {
+    const TRIES: u32 = 200;
+    let mut counter = 0_u64;
+    let mut below = |end: usize| {
+        counter += 1;
+        let random = blake3::hash(&counter.to_le_bytes());
+        usize::from(u16::from_le_bytes([random.as_bytes()[0], random.as_bytes()[1]])) % end.max(1)
+    };
+    let (mut refused, mut read) = (0_u32, 0_u32);
+    for (file, kind, version, golden) in golden_facts() {
+        for _ in 0..TRIES {
+            let mut body = golden.clone();
+            for _ in 0..=below(3) {
+                let at = below(body.len());
+                match below(4) {
+                    0 => body.truncate(at),
+                    1 => body.insert(at, below(256) as u8),
+                    _ if at < body.len() => body[at] ^= 1 << below(8),
+                    _ => {}
+                }
+            }
+            let Ok(fact) = Fact::decode(kind, version, &body) else {
+                refused += 1;
+                continue;
+            };
+            read += 1;
+            let mut again = Vec::new();
+            fact.encode(&mut again);
+            assert_eq!(Fact::decode(kind, fact.version(), &again), Ok(fact), "{file}: {body:02x?}");
+        }
+    }
+    assert!(refused > 1_000 && read > 1_000, "{refused} were refused, {read} were read");
 }
 
 /// The views that have a hash of their own, so that a domain that comes later leaves those before it as they are: the

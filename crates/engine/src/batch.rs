@@ -447,4 +447,36 @@ mod tests {
             assert!(Sealed::verify(sealed.bytes[..at].to_vec()).is_err(), "cut at {at}");
         }
     }
+
+    proptest::proptest! {
+        /// What a program with a fault might write, with a hash and a checksum that fit.
+        #[test]
+        fn what_is_sealed_and_makes_no_sense_is_malformed_and_no_more(
+            changes in proptest::collection::vec((0..1_000_usize, 0..4_u8, proptest::num::u8::ANY), 1..6),
+        ) {
+            let mut body = sample().bytes;
+            body.truncate(body.len() - TRAILER_BYTES);
+            for (at, how, byte) in changes {
+                // Behind the magic and the format, which have errors of their own.
+                let at = 6 + at % (body.len() - 6);
+                match how {
+                    0 => body[at] = byte,
+                    1 => body[at] ^= 1 << (byte % 8),
+                    2 => body.insert(at, byte),
+                    _ if at >= HEADER_BYTES => body.truncate(at),
+                    _ => {}
+                }
+            }
+            let hash = blake3::hash(&body);
+            body.extend_from_slice(hash.as_bytes());
+            let crc = crc32c::crc32c(&body).to_le_bytes();
+            body.extend_from_slice(&crc);
+            let bytes = body.len();
+            let sealed = Sealed::verify(body).expect("the sums fit");
+            let items: Vec<_> = sealed.items().collect();
+            proptest::prop_assert!(items.len() <= bytes, "an item takes bytes");
+            let wrong = items.iter().position(Result::is_err);
+            proptest::prop_assert!(wrong.is_none_or(|at| at + 1 == items.len()), "nothing follows what is wrong");
+        }
+    }
 }
