@@ -48,6 +48,7 @@ use crate::report::Report;
 
 pub use rules::Breach;
 use rules::Rules;
+pub use rules::hush;
 
 /// How many orders are in the log of a run at least.
 pub const ORDERS_MIN: u64 = 150;

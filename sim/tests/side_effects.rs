@@ -1,8 +1,7 @@
 //! Timers and consumers by seeds, and broken on purpose.
 
-use maitred_engine::testing::BUG;
 use maitred_sim::report::Report;
-use maitred_sim::side_effects::{self, Breach, EXPECTED, FAULTS_MIN, ORDERS_MIN};
+use maitred_sim::side_effects::{self, Breach, EXPECTED, FAULTS_MIN, ORDERS_MIN, hush};
 
 /// How many seeds every test run tries.
 const SEEDS: u64 = 200;
@@ -10,16 +9,6 @@ const SEEDS: u64 = 200;
 const SEEDS_TWICE: u64 = 20;
 /// Within how many seeds a breach must be caught.
 const SEEDS_TO_CATCH: u64 = 50;
-
-/// Says nothing of panics on purpose, of which there are thousands.
-fn hush() {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        if info.payload_as_str() != Some(BUG) {
-            hook(info);
-        }
-    }));
-}
 
 #[test]
 fn after_all_faults_everything_was_done_and_nothing_early() {

@@ -144,3 +144,13 @@ impl Bookkeeping for Rules {
         Orders.is_bookkeeping(kind)
     }
 }
+
+/// Says nothing of panics on purpose, of which there are thousands.
+pub fn hush() {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        if info.payload_as_str() != Some(maitred_engine::testing::BUG) {
+            hook(info);
+        }
+    }));
+}
