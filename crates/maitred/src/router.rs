@@ -163,6 +163,7 @@ pub fn with_limits(app: &App, limits: &Limits) -> (Router, utoipa::openapi::Open
         .allow(Owner, routes!(webhooks::rotate_secret))
         .allow(Owner, routes!(deliveries::list))
         .allow(Owner, routes!(deliveries::retry))
+        .allow(Owner, routes!(deliveries::retry_dead))
         .allow(Owner, routes!(deliveries::replay))
         .allow(Owner, routes!(deliveries::test))
         // Mail: what customers are told.

@@ -47,6 +47,11 @@ pub enum Command {
         /// Which change.
         change: ChangeId,
     },
+    /// Send what was given up again, the first [`RETRIED_MAX`](super::rules::RETRIED_MAX) of it.
+    RetryDead {
+        /// To which endpoint.
+        endpoint: Uuid,
+    },
     /// Send a part of the feed again.
     Replay {
         /// To which endpoint.

@@ -1,5 +1,6 @@
 //! How commands on webhooks are answered.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use maitred_core::{
@@ -31,6 +32,8 @@ pub const ATTEMPTS_MAX: u32 = 10;
 pub const LANES_MAX: u32 = 1_000;
 /// The most dead letters of an endpoint: with so many it is disabled.
 pub const DEAD_MAX: u32 = 10_000;
+/// The most dead letters that are sent again at once.
+pub const RETRIED_MAX: usize = 500;
 /// An endpoint that has failed for so long without a success is disabled.
 pub const FAILING_MAX: Duration = Duration::from_secs(5 * 24 * 60 * 60);
 /// The most cursors of a command that keeps them.
@@ -52,6 +55,13 @@ pub enum Outcome {
     },
     /// The delivery is noted.
     Noted,
+    /// Dead letters are sent again.
+    Retried {
+        /// How many.
+        retried: u32,
+        /// How many dead letters there are still.
+        left: u32,
+    },
 }
 
 type Decided = Result<Decision<Fact, Outcome>, Rejection>;
@@ -79,6 +89,7 @@ impl Domain for Rules {
                 Ok(changed(Fact::WebhookUpdated, found.version, is, cx))
             }
             Command::Retry { endpoint, change } => retry(view, *endpoint, *change, cx),
+            Command::RetryDead { endpoint } => retry_dead(view, *endpoint, cx),
             Command::Replay { endpoint, after, to } => replay(view, *endpoint, (*after, *to), cx),
             Command::DropPrevious { endpoint } => {
                 let Some(found) = view::endpoint(view, cx.tenant, *endpoint, None) else {
@@ -230,6 +241,29 @@ fn retry(view: &dyn Read, endpoint: Uuid, change: ChangeId, cx: &Context) -> Dec
     };
     let fact = Fact::RetryAsked(RetryAsked { endpoint, record, change, lane });
     Ok(noted([fact]))
+}
+
+/// In the order of the log, as far as there is room for lanes: the earliest of a record first, what came later behind it.
+fn retry_dead(view: &dyn Read, endpoint: Uuid, cx: &Context) -> Decided {
+    wanted(view, endpoint, None, cx)?;
+    let state = view::state(view, cx.tenant, endpoint).ok_or_else(not_found)?;
+    let (mut facts, mut lanes, mut count) = (Vec::new(), BTreeMap::new(), state.lanes);
+    for Dead { record, lane: dead } in view::dead_letters(view, cx.tenant, endpoint, None, RETRIED_MAX) {
+        let known = lanes.get(&record).cloned().or_else(|| view::lane(view, cx.tenant, endpoint, record));
+        let lane = match known {
+            Some(lane) if lane.change < dead.change => Lane { next_at: cx.timestamp, ..lane },
+            None if count >= LANES_MAX => continue,
+            known => {
+                count += u32::from(known.is_none());
+                fresh(dead.change, cx)
+            }
+        };
+        lanes.insert(record, lane.clone());
+        facts.push(Fact::RetryAsked(RetryAsked { endpoint, record, change: dead.change, lane }));
+    }
+    let retried = u32::try_from(facts.len()).unwrap_or(u32::MAX);
+    let outcome = Outcome::Retried { retried, left: state.dead.saturating_sub(retried) };
+    Ok(Decision { facts, outcome })
 }
 
 fn replay(view: &dyn Read, endpoint: Uuid, (after, to): (ChangeId, ChangeId), cx: &Context) -> Decided {

@@ -249,6 +249,32 @@ fn a_change_that_fails_opens_a_lane_and_dies_at_the_tenth_time() {
 }
 
 #[test]
+fn all_dead_letters_are_sent_again_in_their_order_as_far_as_there_is_room() {
+    let mut world = world();
+    let [first, second] = [(); 2].map(|()| change(&mut world));
+    for dead in [second, first] {
+        for _ in 0..ATTEMPTS_MAX {
+            fail(&mut world, dead);
+        }
+        // What came later comes by itself: it is not what this is about.
+        if let Some(lane) = lane(&world) {
+            ask(&mut world, &deliver(lane.change.into(), EVERYTHING)).expect("it moves");
+        }
+    }
+    assert_eq!((state(&world).lanes, state(&world).dead), (0, 2));
+    let all = Command::RetryDead { endpoint: ENDPOINT };
+    assert_eq!(ask(&mut world, &all), Ok(Outcome::Retried { retried: 2, left: 0 }));
+    assert_eq!((state(&world).lanes, state(&world).dead), (1, 0), "both are of one record");
+    assert_eq!(lane(&world).map(|lane| (lane.change, lane.attempts)), Some((first.into(), 0)));
+    ask(&mut world, &deliver(first, EVERYTHING)).expect("it moves");
+    assert_eq!(lane(&world).map(|lane| lane.change), Some(second.into()));
+    assert_eq!(ask(&mut world, &all), Ok(Outcome::Retried { retried: 0, left: 0 }));
+    let nobody = Command::RetryDead { endpoint: Uuid::from_u128(77) };
+    assert!(ask(&mut world, &nobody).is_err());
+    assert_eq!(world.replay(), world.view);
+}
+
+#[test]
 fn a_lane_stands_for_what_was_read_and_an_earlier_failure_takes_it_back() {
     let mut world = world();
     let [first, second, third] = [(); 3].map(|()| change(&mut world));

@@ -24,7 +24,7 @@ use crate::webhooks::courier::{self, Job};
 use crate::webhooks::dispatch::{delivery_id, read_delivery_id};
 use crate::webhooks::fact::{self, Lane, RecordKey};
 use crate::webhooks::secret;
-use crate::webhooks::{Command, view};
+use crate::webhooks::{Command, Outcome, view};
 
 /// How long a test waits for its answer: less than a request may take.
 const TEST_PATIENCE: Duration = Duration::from_secs(8);
@@ -204,6 +204,42 @@ pub async fn retry(
     // One that cannot be is refused by the same rule as one that is not there.
     let change = change.unwrap_or(ChangeId { seq: u64::MAX, ordinal: 0 });
     asked(&app, &scope, &attempt, &[], Command::Retry { endpoint, change }).await
+}
+
+/// How many dead letters are sent again.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Retried {
+    /// How many are tried at once, at most 500: the first ones, in the order of the log.
+    #[schema(example = 120)]
+    retried: u32,
+    /// How many dead letters are left: ask again for them.
+    #[schema(example = 0)]
+    left: u32,
+}
+
+/// Send all again that was given up, once the receiver is mended: up to 500 changes, the first ones; ask again while some
+/// are left. What came later of their records is sent again behind them.
+#[utoipa::path(
+    post,
+    path = "/v1/tenants/{tenant}/webhooks/{id}/deliveries/retry",
+    tag = "webhooks",
+    operation_id = "webhook_deliveries_retry_dead",
+    params(TenantPath, ("id" = Uuid, Path, description = "The webhook's id"), IdempotencyHeader),
+    responses(
+        (status = 202, description = "They are tried at once", body = Retried),
+        (status = 404, description = "The webhook is not there"),
+    )
+)]
+pub async fn retry_dead(
+    State(app): State<App>,
+    scope: Scope,
+    Path((_tenant, endpoint)): Path<(String, Uuid)>,
+    attempt: Attempt,
+) -> Result<Response, Problem> {
+    let accepted = submit(&app, &scope, &attempt, &[], Command::RetryDead { endpoint }).await?;
+    let Outcome::Retried { retried, left } = accepted.outcome else { return Err(Problem::internal_error()) };
+    let reply = Reply::new(StatusCode::ACCEPTED, Retried { retried, left });
+    Ok(reply.at(accepted.position).replayed(accepted.replayed).into_response())
 }
 
 /// What is to be sent again.

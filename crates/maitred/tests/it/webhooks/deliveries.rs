@@ -255,6 +255,10 @@ fn a_change_that_is_given_up_is_listed_and_can_be_sent_again() {
     let retry = |name: &str| world.server.post(format!("{WEBHOOKS}/{id}/deliveries/{name}/retry")).send();
     let delivery = dead["id"].as_str().expect("an id");
     assert_eq!(retry(delivery).ok(202), json!({ "accepted": true }));
+    let retry_dead = |id: &str| world.server.post(format!("{WEBHOOKS}/{id}/deliveries/retry")).send();
+    assert_eq!(retry_dead(&id).ok(202), json!({ "retried": 0, "left": 0 }), "nothing was given up");
+    let nobody = "0190d3c5-a4b2-7cde-8f00-112233445566";
+    assert_eq!(retry_dead(nobody).refusal(), (404, "webhook-not-found".to_owned()));
     receiver.wait("once more", |received| received.iter().filter(|it| it.id == delivery).count() == 11);
     receiver.wait("the newest behind it", |received| received.last().is_some_and(|last| last.told().2 == 2));
     world.until("an empty list", SECOND, || world.deliveries(&id, "dead").is_empty().then_some(()));
