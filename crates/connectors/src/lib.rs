@@ -30,5 +30,5 @@ pub mod salon;
 mod write;
 pub mod xml_feed;
 
-pub use read::{Format, PROBLEMS_MAX, Place, Problem, RECORD_BYTES_MAX, Reader};
+pub use read::{FORMAT_PROBLEMS_MAX, Format, Place, Problem, RECORD_BYTES_MAX, Reader};
 pub use write::Writer;

@@ -98,6 +98,7 @@ impl Container {
                 let length = bytes.position();
                 window.take(length);
                 self.head = Some(Arc::new(head));
+                found.of_format = true;
                 return true;
             }
             Err(HeadError::Short) if rest.len() <= HEAD_BYTES_MAX && !window.has_ended() => return false,

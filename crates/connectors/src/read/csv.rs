@@ -87,9 +87,14 @@ impl Csv {
         };
         match cut {
             Cut::Whole(end) => {
-                self.whole(end, window, found);
-                window.take(end + 1);
-                self.row.clear();
+                let whole = self.whole(end, window, found);
+                if !whole && window.rest()[..end].contains(&b'\n') {
+                    // Marks that are missing in two rows have made one of all between them, which is read again.
+                    self.skip();
+                } else {
+                    window.take(end + 1);
+                    self.row.clear();
+                }
             }
             Cut::Malformed(why) => {
                 found.problem(Problem::malformed(window.place(), why));
@@ -129,21 +134,26 @@ impl Csv {
         self.skipping = true;
     }
 
-    fn whole(&mut self, end: usize, window: &Window, found: &mut Found) {
+    /// Takes a row. Returns false where it is broken.
+    fn whole(&mut self, end: usize, window: &Window, found: &mut Found) -> bool {
         let bytes = &window.rest()[..end];
         let place = window.place();
         if bytes.trim_ascii().is_empty() {
-            return;
+            return true;
         }
         let texts = self.row.texts(bytes);
         match &self.columns {
             None => match columns(&texts) {
-                Ok(columns) => self.columns = Some(columns),
+                Ok(columns) => {
+                    self.columns = Some(columns);
+                    found.of_format = true;
+                }
                 Err(why) => found.fatal(Problem::new(place, "format-unknown", why)),
             },
             Some(columns) if columns.len() != texts.len() => {
                 let detail = format!("it has {} fields, and the header {}", texts.len(), columns.len());
                 found.problem(Problem::malformed(place, detail));
+                return false;
             }
             Some(columns) => {
                 let mut fields = Fields::default();
@@ -155,7 +165,7 @@ impl Csv {
                     };
                     let Some(text) = text else {
                         found.problem(Problem::malformed(place, "it is not UTF-8"));
-                        return;
+                        return false;
                     };
                     fields.set(*field, Value::Text(text));
                 }
@@ -164,6 +174,7 @@ impl Csv {
                 found.fields(place, &fields, kind);
             }
         }
+        true
     }
 }
 

@@ -109,8 +109,9 @@ impl Json {
             Some(scan) => match scan.look(window.rest()) {
                 Some(cut) => self.cut(cut, window, found),
                 None if window.has_ended() => {
-                    found.problem(Problem::cut_short(window.place()));
-                    self.lose(window, BEHIND_RECORD);
+                    let looked = window.rest().len();
+                    let left_out = found.broken(Problem::cut_short(window.place()), looked);
+                    self.lose(window, left_out, BEHIND_RECORD);
                 }
                 None => return false,
             },
@@ -160,13 +161,13 @@ impl Json {
             window.take(1);
         } else {
             found.problem(Problem::malformed(window.place(), "no object begins here"));
-            self.lose(window, Lost::behind_junk(b'{'));
+            self.lose(window, 1, Lost::behind_junk(b'{'));
         }
     }
 
     fn cut(&mut self, cut: Cut, window: &mut Window, found: &mut Found) {
         let place = window.place();
-        self.object = None;
+        let looked = self.object.take().map_or(0, |scan| scan.at);
         match cut {
             Cut::Whole(end) => {
                 // A member of a wrapper is no record.
@@ -190,22 +191,22 @@ impl Json {
                 window.take(at);
             }
             Cut::Malformed(why) => {
-                found.problem(Problem::malformed(place, why));
-                self.lose(window, BEHIND_RECORD);
+                let left_out = found.broken(Problem::malformed(place, why), looked);
+                self.lose(window, left_out, BEHIND_RECORD);
             }
             Cut::TooLong => {
-                found.problem(Problem::too_long(place));
-                self.lose(window, BEHIND_RECORD);
+                let left_out = found.broken(Problem::too_long(place), looked);
+                self.lose(window, left_out, BEHIND_RECORD);
             }
         }
     }
 
-    /// Leaves the byte at hand out, and looks for the next record.
-    fn lose(&mut self, window: &mut Window, lost: Lost) {
+    /// Leaves the bytes at hand out, and looks for the next record.
+    fn lose(&mut self, window: &mut Window, left_out: usize, lost: Lost) {
         self.object = None;
         self.unbalanced = true;
         self.lost = Some(lost);
-        window.take(1);
+        window.take(left_out);
     }
 
     /// There is nothing more now. At the end, says whether something is still open.
@@ -245,7 +246,14 @@ impl Scan {
                     self.at += 1;
                     continue;
                 }
+                // With a quote missing, what should be text is not, up to the next one that is broken.
+                b'"' if !matches!(self.last, b'{' | b'[' | b',' | b':') => {
+                    return Some(Cut::Malformed("a text begins where none can"));
+                }
                 b'"' => self.text = Some(Escape::No),
+                byte if self.last == b'"' && !matches!(byte, b',' | b':' | b'}' | b']' | b'{') => {
+                    return Some(Cut::Malformed("something follows a text that cannot"));
+                }
                 b'{' => {
                     let in_array = self.arrays & 1 == 1;
                     if self.may_wrap && in_array && self.last == b'[' && self.arrays == 1 {

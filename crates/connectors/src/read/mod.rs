@@ -5,8 +5,9 @@
 //! - Every decision depends on bytes and their order, never on where a piece ends.
 //! - A record that does not end within the bound, or before the input does, is broken: it is named, and reading goes
 //!   on where the next one can begin, which may be within the bytes that were taken for its own.
-//! - After [`PROBLEMS_MAX`] problems of form the input is taken for something else, and reading stops: looking for
-//!   the next record costs up to the bound each time.
+//! - However many records are broken, reading goes on. Looking for the next one costs up to the bound each time; where
+//!   that has cost [`LOOKED_PER_BYTE_MAX`] times the input, what was looked through is left out with the broken record.
+//! - Only an input of which nothing is of the format is given up: after [`FORMAT_PROBLEMS_MAX`] problems, or at its end.
 //!
 //! Next: [`json`], [`csv`], [`sql`] and [`crate::avro`]; [`window`] for what they look through.
 
@@ -17,6 +18,7 @@ mod sql;
 mod window;
 
 use std::collections::VecDeque;
+use std::fmt::Write;
 
 pub(crate) use self::window::Window;
 use crate::avro;
@@ -25,8 +27,11 @@ use crate::salon::{Kind, Record};
 
 /// The longest record that is read: as long as what one command may keep.
 pub const RECORD_BYTES_MAX: usize = 256 * 1024;
-/// After so many problems reading stops.
-pub const PROBLEMS_MAX: u64 = 10_000;
+/// An input in which so many records are broken before any is whole is of another format.
+pub const FORMAT_PROBLEMS_MAX: u64 = 100_000;
+/// How often each byte may be looked at again behind broken records, on average, and how many bytes beside that.
+const LOOKED_PER_BYTE_MAX: u64 = 16;
+const LOOKED_BYTES_FREE: u64 = 64 << 20;
 
 /// How records are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -110,8 +115,7 @@ pub struct Place {
 pub struct Problem {
     /// Where it begins.
     pub place: Place,
-    /// A stable code: `record-malformed`, `record-too-long`, `record-cut-short`, `record-invalid`, `format-unknown`,
-    /// `too-many-problems`.
+    /// A stable code: `record-malformed`, `record-too-long`, `record-cut-short`, `record-invalid`, `format-unknown`.
     pub code: &'static str,
     /// A sentence for a person.
     pub detail: String,
@@ -147,8 +151,12 @@ pub(crate) type Item = Result<(Place, Record), Problem>;
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     items: VecDeque<Item>,
-    /// Nothing further is read.
-    stopped: bool,
+    /// Something of the format was read: a record, or a head that says what the records are.
+    pub(crate) of_format: bool,
+    /// Why the input is given up. Nothing further is read.
+    given_up: Option<String>,
+    /// Bytes that were looked through for the end of records that have none.
+    looked: u64,
 }
 
 impl Found {
@@ -158,8 +166,21 @@ impl Found {
 
     /// A problem after which there is no going on.
     pub(crate) fn fatal(&mut self, problem: Problem) {
+        self.given_up = Some(problem.detail.clone());
         self.problem(problem);
-        self.stopped = true;
+    }
+
+    /// A broken record, for whose end so many bytes were looked through. Returns how many of them to leave out: the
+    /// first, or all of them once looking through them again would take longer than an input is worth.
+    pub(crate) fn broken(&mut self, mut problem: Problem, looked: usize) -> usize {
+        self.looked = self.looked.saturating_add(looked as u64);
+        let free = LOOKED_BYTES_FREE.saturating_add(problem.place.byte.saturating_mul(LOOKED_PER_BYTE_MAX));
+        let left_out = if self.looked <= free { 1 } else { looked.max(1) };
+        if left_out > 1 {
+            let _ = write!(problem.detail, "; it is left out with the {left_out} bytes from there on");
+        }
+        self.problem(problem);
+        left_out
     }
 
     /// The record that these fields make, and the customer within it, who comes first.
@@ -171,6 +192,7 @@ impl Found {
     }
 
     fn record(&mut self, place: Place, record: Result<Record, String>) {
+        self.of_format = true;
         self.items
             .push_back(record.map(|record| (place, record)).map_err(|why| Problem::invalid(place, why)));
     }
@@ -193,6 +215,8 @@ pub struct Reader {
     window: Window,
     source: Source,
     found: Found,
+    format: Format,
+    /// Problems before anything of the format.
     problems: u64,
 }
 
@@ -214,12 +238,12 @@ impl Reader {
             Format::Avro => Source::Avro(Box::new(avro::Container::new(kind))),
         };
         let window = Window::new(format != Format::Avro);
-        Reader { window, source, found: Found::default(), problems: 0 }
+        Reader { window, source, found: Found::default(), format, problems: 0 }
     }
 
     /// Takes the next bytes. What was whole before should have been taken out: it is what bounds the memory.
     pub fn push(&mut self, bytes: &[u8]) {
-        if !self.found.stopped {
+        if self.found.given_up.is_none() {
             self.window.push(bytes);
         }
     }
@@ -234,17 +258,26 @@ impl Reader {
     pub fn next(&mut self) -> Option<Result<(Place, Record), Problem>> {
         loop {
             if let Some(item) = self.found.items.pop_front() {
-                return Some(self.counted(item));
+                if item.is_err() && !self.found.of_format {
+                    self.doubt();
+                }
+                return Some(item);
             }
-            if self.found.stopped || !self.advance() && self.found.items.is_empty() {
+            if self.found.given_up.is_some() {
+                return None;
+            }
+            if !self.advance() && self.found.items.is_empty() {
+                if self.window.has_ended() && self.problems > 0 && !self.found.of_format {
+                    self.found.given_up = Some(format!("nothing in it is a record as {}", self.format.as_str()));
+                }
                 return None;
             }
         }
     }
 
-    /// Whether a problem was met after which nothing further is read.
-    pub fn is_stopped(&self) -> bool {
-        self.found.stopped
+    /// Why the input is not of the format, once that is known: nothing further is read of it.
+    pub fn given_up(&self) -> Option<&str> {
+        self.found.given_up.as_deref()
     }
 
     /// Goes on through the window. Returns false when more bytes are needed, or none will come.
@@ -258,22 +291,14 @@ impl Reader {
         }
     }
 
-    fn counted(&mut self, item: Item) -> Item {
-        let Err(problem) = &item else { return item };
-        // A record that was read and is wrong costs no search for the next one.
-        if problem.code == "record-invalid" {
-            return item;
-        }
+    /// Counts a problem of an input in which nothing was of the format yet.
+    fn doubt(&mut self) {
         self.problems += 1;
-        if self.problems < PROBLEMS_MAX {
-            return item;
+        if self.problems >= FORMAT_PROBLEMS_MAX {
+            let format = self.format.as_str();
+            let why = format!("the first {FORMAT_PROBLEMS_MAX} things in it are no records as {format}");
+            self.found.given_up.get_or_insert(why);
         }
-        let place = problem.place;
-        self.found.items.clear();
-        self.found.stopped = true;
-        let detail =
-            format!("the {PROBLEMS_MAX}th problem: is this really of that format? Nothing further is read");
-        Err(Problem::new(place, "too-many-problems", detail))
     }
 }
 
@@ -301,17 +326,70 @@ mod tests {
         }
     }
 
+    /// What is read of an input: how many records and how many problems, and why it was given up.
+    fn read(format: Format, input: &[u8]) -> (u64, u64, Option<String>) {
+        let mut reader = Reader::new(format, None);
+        let (mut records, mut problems) = (0, 0);
+        let mut take = |reader: &mut Reader| {
+            while let Some(item) = reader.next() {
+                *(if item.is_ok() { &mut records } else { &mut problems }) += 1;
+            }
+        };
+        for piece in input.chunks(64 * 1024) {
+            reader.push(piece);
+            take(&mut reader);
+        }
+        reader.end();
+        take(&mut reader);
+        (records, problems, reader.given_up().map(str::to_owned))
+    }
+
     #[test]
     fn an_input_of_another_format_is_given_up() {
-        let mut reader = Reader::new(Format::Json, None);
-        reader.push(&b"{no record\n".repeat(PROBLEMS_MAX as usize * 2));
-        reader.end();
-        let mut problems = Vec::new();
-        while let Some(item) = reader.next() {
-            problems.push(item.expect_err("there is no record").code);
+        let lines = |count: u64| b"{no record\n".repeat(count as usize);
+        let (records, problems, why) = read(Format::Json, &lines(FORMAT_PROBLEMS_MAX * 2));
+        assert_eq!((records, problems), (0, FORMAT_PROBLEMS_MAX));
+        assert!(why.expect("it is given up").contains("no records as json"));
+        let (_, problems, why) = read(Format::Json, &lines(3));
+        assert!(problems == 3 && why.is_some_and(|why| why.contains("nothing in it")));
+        assert_eq!(read(Format::Json, b""), (0, 0, None));
+        for (format, input) in [(Format::Csv, "name\nAnn\n"), (Format::Sql, "no dump"), (Format::Avro, "no Avro")] {
+            let (records, _, why) = read(format, input.as_bytes());
+            assert!(records == 0 && (why.is_some() || format == Format::Sql), "{format:?}: {why:?}");
         }
-        assert_eq!(problems.len() as u64, PROBLEMS_MAX);
-        assert_eq!(problems.last(), Some(&"too-many-problems"));
-        assert!(reader.is_stopped());
+    }
+
+    #[test]
+    fn however_many_records_are_broken_the_rest_is_read() {
+        const BROKEN: u64 = FORMAT_PROBLEMS_MAX + 7;
+        let broken = |broken: &str| broken.repeat(BROKEN as usize);
+        let object = |id: &str| format!("{{\"id\":\"{id}\",\"name\":\"Ann\",\"createdAt\":\"2024-01-01\"}}\n");
+        let row = |id: &str| format!("('{id}', 'Ann', '2024-01-01'),\n");
+        let insert = "INSERT INTO customers (id, name, created_at) VALUES\n";
+        for (format, input) in [
+            (Format::Json, object("a") + &broken("{\"id\":\"O\"Brien\"}\n") + &object("z")),
+            (Format::Csv, format!("id,name,created_at\na,Ann,2024-01-01\n{}z,Zoe,2024-01-01", broken("b,\"Bo\"b,\n"))),
+            (Format::Sql, format!("{insert}{}{}{}", row("a"), broken("('O'Brien', 'b', '2024-01-01'),\n"), row("z"))),
+        ] {
+            let (records, problems, why) = read(format, input.as_bytes());
+            // The statement ends with a comma.
+            let more = u64::from(format == Format::Sql);
+            assert_eq!((records, problems, why), (2, BROKEN + more, None), "{format:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_made_to_be_looked_through_again_and_again_costs_little_more_than_its_length() {
+        // Each row opens a comment that nothing closes, so that the end of each is looked for as far as it may be.
+        let input = format!("INSERT INTO customers (id) VALUES\n{}", "(/*\n".repeat(2_000_000));
+        let mut reader = Reader::new(Format::Sql, None);
+        let mut problems = 0;
+        for piece in input.as_bytes().chunks(64 * 1024) {
+            reader.push(piece);
+            problems += std::iter::from_fn(|| reader.next()).count();
+        }
+        let most = LOOKED_BYTES_FREE + LOOKED_PER_BYTE_MAX * input.len() as u64 + RECORD_BYTES_MAX as u64;
+        assert!(reader.found.looked <= most + input.len() as u64, "{}", reader.found.looked);
+        assert!(problems > 100, "{problems}");
     }
 }

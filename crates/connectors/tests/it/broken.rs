@@ -36,9 +36,10 @@ fn a_broken_object_costs_itself() {
 fn a_broken_object_costs_itself_in_a_single_line_too() {
     let [a, b, c] = ["a", "b", "c"].map(json);
     check(Format::Json, &format!("[{a},{},{c}]", b.replace('}', "")), &["a", "1:record-malformed", "c"]);
-    // The quote that is missing is looked for up to the end, and not in vain.
-    let input = format!("[{a},{},{c}]", b.replacen("\"b\"", "\"b", 1));
-    check(Format::Json, &input, &["a", "1:record-cut-short", "c"]);
+    // What stands between two quotes that are missing is not taken for text.
+    let broken = b.replacen("\"b\"", "\"b", 1);
+    let input = format!("[{a},{broken},{c},{c},{broken},{a}]");
+    check(Format::Json, &input, &["a", "1:record-malformed", "c", "c", "1:record-malformed", "a"]);
 }
 
 #[test]
@@ -71,6 +72,9 @@ fn a_broken_row_of_csv_costs_itself() {
     }
     // What the missing mark has swallowed is read again.
     check(Format::Csv, &table("b,\"Bob,2024-01-01"), &["a", "3:record-cut-short", "c"]);
+    // Two marks that are missing do not make one row of what stands between them.
+    let between = "b,\"Bob,2024-01-01\nc,Cleo,2024-01-01\nd,Dan\",2024-01-01,more";
+    check(Format::Csv, &table(between), &["a", "3:record-malformed", "c", "5:record-malformed", "c"]);
     check(Format::Csv, &table("b,Bob,soon"), &["a", "3:record-invalid", "c"]);
     check(Format::Csv, "a,Ann,2024-01-01\n", &["1:format-unknown"]);
 }
@@ -89,10 +93,15 @@ fn a_broken_row_of_sql_costs_itself() {
         "('b', 'Bob', '2024-01-01', 1)",
         "('b', lower('Bob'), '2024-01-01')",
         "'b', 'Bob', '2024-01-01')",
+        "('b, 'Bob', '2024-01-01')",
+        "('b', 'O'Brien', '2024-01-01')",
     ] {
         check(Format::Sql, &dump(row), &["a", "3:record-malformed", "c", "d"]);
     }
-    check(Format::Sql, &dump("('b, 'Bob', '2024-01-01')"), &["a", "3:record-cut-short", "c", "d"]);
+    // Two marks that are missing do not make one row of what stands between them.
+    let between = "('b', 'O'Brien', '2024-01-01'),\n('x', 'Xan', '2024-01-01'),\n('b', 'O'Neil', '2024-01-01')";
+    let expected = ["a", "3:record-malformed", "x", "5:record-malformed", "c", "d"];
+    check(Format::Sql, &dump(between), &expected);
     check(Format::Sql, &dump("('b', 'Bob', 'soon')"), &["a", "3:record-invalid", "c", "d"]);
 }
 

@@ -26,6 +26,8 @@ use crate::salon::Kind;
 
 /// Longest word by which the beginning of a line, or the end of the rows, is known, and the byte behind it.
 const KEYWORD_BYTES_MAX: usize = 10;
+/// The deepest nesting of brackets in a row.
+const DEPTH_MAX: u32 = 32;
 /// What the rows of a COPY end with.
 const COPY_END: &[u8] = b"\n\\.";
 
@@ -69,6 +71,7 @@ enum Cut {
     At(Token),
     /// Before this byte, with which another begins.
     Unclosed(usize),
+    Malformed(&'static str),
     TooLong,
     /// The input ends within it.
     Short,
@@ -139,6 +142,7 @@ impl Sql {
                     }
                 } else {
                     let rows = self.tables.rows(&scan.tokens, bytes, self.kind);
+                    found.of_format |= rows.is_ok();
                     self.state = State::Rows(rows.unwrap_or_else(|why| {
                         found.problem(Problem::new(place, "format-unknown", why));
                         Rows { foreign: true, ..Rows::default() }
@@ -210,13 +214,15 @@ impl Sql {
                 window.take(last.end);
             }
             Some(cut) => {
-                found.problem(cut.problem(window));
-                match cut {
-                    Cut::Unclosed(at) => window.take(at),
-                    _ => {
-                        self.lost = Some(Lost::behind_record(b'(', b')'));
-                        window.take(1);
-                    }
+                let problem = cut.problem(window);
+                if let Cut::Unclosed(at) = cut {
+                    found.problem(problem);
+                    window.take(at);
+                } else {
+                    let looked = if matches!(cut, Cut::Malformed(_)) { scan.at } else { bytes.len() };
+                    let left_out = found.broken(problem, looked.min(RECORD_BYTES_MAX));
+                    self.lost = Some(Lost::behind_record(b'(', b')'));
+                    window.take(left_out);
                 }
             }
         }
@@ -274,15 +280,21 @@ impl Scan {
             if ends(self, &token) {
                 return Some(Cut::At(token));
             }
+            let in_row = self.tokens.first().is_some_and(|first| first.kind == TokenKind::Sign(b'('));
+            if in_row && self.tokens.last().is_some_and(|last| is_torn(last, &token, bytes)) {
+                return Some(Cut::Malformed("a text has a mark too many or too few"));
+            }
             match token.kind {
                 TokenKind::Sign(b'(') => {
                     // A bracket opens in a row only behind a name of a function: the row before was never closed.
                     let called = self.tokens.last().is_none_or(|last| last.kind == TokenKind::Word);
-                    let in_row = self.tokens.first().is_some_and(|first| first.kind == TokenKind::Sign(b'('));
                     if in_row && !called {
                         return Some(Cut::Unclosed(self.at));
                     }
                     self.depth += 1;
+                    if in_row && self.depth > DEPTH_MAX {
+                        return Some(Cut::Malformed("it is nested too deeply"));
+                    }
                 }
                 TokenKind::Sign(b')') => self.depth = self.depth.saturating_sub(1),
                 _ => {}
@@ -302,8 +314,22 @@ impl Cut {
             Cut::TooLong => Problem::too_long(place),
             Cut::Short => Problem::cut_short(place),
             Cut::At(_) | Cut::Unclosed(_) => Problem::malformed(place, "it is not closed"),
+            Cut::Malformed(why) => Problem::malformed(place, *why),
         }
     }
+}
+
+/// Whether a text and what stands right beside it are parts of one whose marks are wrong: with one missing, what should
+/// be text is not, up to the next row that is broken. A word before a text may say what it is: `N'…'`, `_utf8'…'`.
+fn is_torn(before: &Token, token: &Token, bytes: &[u8]) -> bool {
+    let is_text = |kind| matches!(kind, TokenKind::Text | TokenKind::EscapedText);
+    let prefixes = || before.end - before.start == 1 || bytes.get(before.start) == Some(&b'_');
+    before.end == token.start
+        && match (before.kind, token.kind) {
+            (TokenKind::Word, kind) if is_text(kind) => !prefixes(),
+            (kind, TokenKind::Word | TokenKind::Name | TokenKind::Text | TokenKind::EscapedText) => is_text(kind),
+            _ => false,
+        }
 }
 
 /// Whether this word begins here, in either case.
