@@ -1,5 +1,7 @@
 //! A row per rule of shift plans, days on which clocks change among them.
 
+mod recurrence;
+
 use super::*;
 use maitred_core::Timestamp;
 
