@@ -268,7 +268,8 @@ impl Reader {
             }
             if !self.advance() && self.found.items.is_empty() {
                 if self.window.has_ended() && self.problems > 0 && !self.found.of_format {
-                    self.found.given_up = Some(format!("nothing in it is a record as {}", self.format.as_str()));
+                    self.found.given_up =
+                        Some(format!("nothing in it is a record as {}", self.format.as_str()));
                 }
                 return None;
             }
@@ -353,7 +354,9 @@ mod tests {
         let (_, problems, why) = read(Format::Json, &lines(3));
         assert!(problems == 3 && why.is_some_and(|why| why.contains("nothing in it")));
         assert_eq!(read(Format::Json, b""), (0, 0, None));
-        for (format, input) in [(Format::Csv, "name\nAnn\n"), (Format::Sql, "no dump"), (Format::Avro, "no Avro")] {
+        for (format, input) in
+            [(Format::Csv, "name\nAnn\n"), (Format::Sql, "no dump"), (Format::Avro, "no Avro")]
+        {
             let (records, _, why) = read(format, input.as_bytes());
             assert!(records == 0 && (why.is_some() || format == Format::Sql), "{format:?}: {why:?}");
         }
@@ -363,13 +366,20 @@ mod tests {
     fn however_many_records_are_broken_the_rest_is_read() {
         const BROKEN: u64 = FORMAT_PROBLEMS_MAX + 7;
         let broken = |broken: &str| broken.repeat(BROKEN as usize);
-        let object = |id: &str| format!("{{\"id\":\"{id}\",\"name\":\"Ann\",\"createdAt\":\"2024-01-01\"}}\n");
+        let object =
+            |id: &str| format!("{{\"id\":\"{id}\",\"name\":\"Ann\",\"createdAt\":\"2024-01-01\"}}\n");
         let row = |id: &str| format!("('{id}', 'Ann', '2024-01-01'),\n");
         let insert = "INSERT INTO customers (id, name, created_at) VALUES\n";
         for (format, input) in [
             (Format::Json, object("a") + &broken("{\"id\":\"O\"Brien\"}\n") + &object("z")),
-            (Format::Csv, format!("id,name,created_at\na,Ann,2024-01-01\n{}z,Zoe,2024-01-01", broken("b,\"Bo\"b,\n"))),
-            (Format::Sql, format!("{insert}{}{}{}", row("a"), broken("('O'Brien', 'b', '2024-01-01'),\n"), row("z"))),
+            (
+                Format::Csv,
+                format!("id,name,created_at\na,Ann,2024-01-01\n{}z,Zoe,2024-01-01", broken("b,\"Bo\"b,\n")),
+            ),
+            (
+                Format::Sql,
+                format!("{insert}{}{}{}", row("a"), broken("('O'Brien', 'b', '2024-01-01'),\n"), row("z")),
+            ),
         ] {
             let (records, problems, why) = read(format, input.as_bytes());
             // The statement ends with a comma.

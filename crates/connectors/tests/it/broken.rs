@@ -99,7 +99,8 @@ fn a_broken_row_of_sql_costs_itself() {
         check(Format::Sql, &dump(row), &["a", "3:record-malformed", "c", "d"]);
     }
     // Two marks that are missing do not make one row of what stands between them.
-    let between = "('b', 'O'Brien', '2024-01-01'),\n('x', 'Xan', '2024-01-01'),\n('b', 'O'Neil', '2024-01-01')";
+    let between =
+        "('b', 'O'Brien', '2024-01-01'),\n('x', 'Xan', '2024-01-01'),\n('b', 'O'Neil', '2024-01-01')";
     let expected = ["a", "3:record-malformed", "x", "5:record-malformed", "c", "d"];
     check(Format::Sql, &dump(between), &expected);
     check(Format::Sql, &dump("('b', 'Bob', 'soon')"), &["a", "3:record-invalid", "c", "d"]);

@@ -132,6 +132,7 @@ impl Sql {
             }
             Some(Cut::At(last)) => {
                 if last.kind == TokenKind::Sign(b';') {
+                    found.of_format = true;
                     let first = |word| scan.tokens.first().is_some_and(|first| first.is(bytes, word));
                     if first(b"CREATE") {
                         self.tables.remember(&scan.tokens, bytes);
@@ -149,6 +150,11 @@ impl Sql {
                     }));
                 }
                 window.take(last.end);
+            }
+            // What is not even ended is no statement, unless there were some.
+            Some(cut @ Cut::Short) if !found.of_format => {
+                found.problem(cut.problem(window));
+                self.state = State::Rest;
             }
             // No other statement matters, however it ends.
             Some(_) if !inserts(&scan) => self.state = State::Rest,
@@ -327,7 +333,9 @@ fn is_torn(before: &Token, token: &Token, bytes: &[u8]) -> bool {
     before.end == token.start
         && match (before.kind, token.kind) {
             (TokenKind::Word, kind) if is_text(kind) => !prefixes(),
-            (kind, TokenKind::Word | TokenKind::Name | TokenKind::Text | TokenKind::EscapedText) => is_text(kind),
+            (kind, TokenKind::Word | TokenKind::Name | TokenKind::Text | TokenKind::EscapedText) => {
+                is_text(kind)
+            }
             _ => false,
         }
 }
