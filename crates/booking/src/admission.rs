@@ -32,6 +32,8 @@ use crate::{record, tenants};
 
 /// The most tenants, and the most keys, that are remembered between requests.
 const REMEMBERED_MAX: usize = 16_384;
+/// What is said of a tenant that is not there.
+const TENANT_NOT_FOUND: &str = "tenant-not-found";
 /// The number of no tenant.
 const NO_TENANT: TenantNumber = TenantNumber(u32::MAX);
 
@@ -45,6 +47,11 @@ pub struct Scope {
 }
 
 impl Scope {
+    /// Whether the tenant of the path is still to be made: only where [`authorize_or_make`] lets a caller in.
+    pub fn is_without_tenant(&self) -> bool {
+        self.tenant == NO_TENANT
+    }
+
     /// For [`App::submit`].
     pub fn who(&self) -> (TenantNumber, Actor) {
         (self.tenant, self.caller.actor)
@@ -86,6 +93,27 @@ pub fn authorize_or_token(
         let (scope, standing) = match given {
             Some(_) => by_token(&app, request)?,
             None => admit(&app, permission, request)?,
+        };
+        request.extensions_mut().insert(scope);
+        Ok(standing)
+    }
+}
+
+/// As [`authorize`], of a route whose handler makes the tenant where it is missing: who may make tenants comes through to
+/// one that is not there.
+pub fn authorize_or_make(
+    app: App,
+    permission: Permission,
+) -> impl Fn(&mut Request) -> Result<Option<Standing>, Problem> + Clone + Send + Sync + 'static {
+    move |request| {
+        let found = admit(&app, permission, request);
+        let (scope, standing) = match found {
+            Err(problem) if problem.code() == TENANT_NOT_FOUND => {
+                let caller = app.caller(request.headers())?;
+                caller.require_on_server(Permission::Admin).map_err(|_| problem)?;
+                (Scope { tenant: NO_TENANT, caller }, None)
+            }
+            found => found?,
         };
         request.extensions_mut().insert(scope);
         Ok(standing)
@@ -167,7 +195,7 @@ fn path_params(request: &mut Request) -> Result<RawPathParams, Problem> {
 /// 404 for a tenant that is not there.
 pub fn tenant_not_found(slug: &str) -> Problem {
     let detail = format!("There is no tenant \"{}\".", slug.escape_debug());
-    Rejection::new(maitred_core::Class::Absent, "tenant-not-found", detail).into()
+    Rejection::new(maitred_core::Class::Absent, TENANT_NOT_FOUND, detail).into()
 }
 
 /// What admission needs to know of a tenant.

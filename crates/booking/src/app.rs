@@ -29,7 +29,9 @@ use crate::tenants::{self, CreateTenant, DropIns};
 use crate::webhooks::Webhooks;
 use crate::{Booking, Command, Outcome};
 
-pub use crate::admission::{Scope, authorize, authorize_or_token, count, tenant_not_found};
+pub use crate::admission::{
+    Scope, authorize, authorize_or_make, authorize_or_token, count, tenant_not_found,
+};
 
 /// How long a read waits for the position it asks for.
 pub const POSITION_WAIT_MAX: Duration = Duration::from_secs(2);

@@ -10,7 +10,7 @@ use axum::http::Method;
 use axum::routing::MethodRouter;
 use axum::{Extension, Router};
 use maitred_booking::accounts::http as accounts;
-use maitred_booking::app::{Access, App, authorize, authorize_or_token};
+use maitred_booking::app::{Access, App, authorize, authorize_or_make, authorize_or_token};
 use maitred_booking::appointments::http as appointments;
 use maitred_booking::catalogue::http::{events, providers, runs, zones};
 use maitred_booking::changes;
@@ -153,7 +153,10 @@ pub fn with_limits(app: &App, limits: &Limits) -> (Router, utoipa::openapi::Open
         .allow(Customer, routes!(accounts::change_password))
         .allow(Staff, routes!(accounts::get))
         // Files of the replaced salon system.
-        .allow(Integration, bounded((limits.import_body_bytes, u64::MAX), routes!(imports_http::imports)))
+        .allow_or_make(
+            Integration,
+            bounded((limits.import_body_bytes, u64::MAX), routes!(imports_http::imports)),
+        )
         // What happened, in pages and live.
         .allow(Integration, routes!(changes::list))
         .allow(Admin, routes!(changes::list_of_server))
@@ -260,6 +263,12 @@ impl Routes {
 
     fn guarded(
         mut self,
+    /// Adds an operation that makes the tenant where it is missing, and the caller may make tenants.
+    fn allow_or_make(self, permission: Permission, routes: UtoipaMethodRouter<App>) -> Self {
+        let admit = authorize_or_make(self.app.clone(), permission);
+        self.guarded(permission, admit, routes)
+    }
+
         permission: Permission,
         admit: impl Fn(&mut Request) -> Result<Option<Standing>, Problem> + Clone + Send + Sync + 'static,
         routes: UtoipaMethodRouter<App>,

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -23,19 +24,48 @@ fn files(out: &str, format: &str) -> [String; 2] {
     ["customers", "bookings"].map(|kind| format!("{out}/appa_{kind}.{format}"))
 }
 
+/// The whole tenant `appa` of a folder.
+fn export(data: &str) -> String {
+    run(&["export", "--tenant", "appa", "--data", data]).succeeds().stdout
+}
+
+/// An export without what tells one import from another: when a version was decided, and who the tenant is.
+fn imported(export: &str) -> Vec<Value> {
+    let line = |line| {
+        let mut line: Value = serde_json::from_str(line).expect("JSON");
+        let members = line.as_object_mut().expect("an object");
+        if members["type"] == "tenant" {
+            members.retain(|name, _| matches!(&**name, "type" | "slug"));
+        }
+        members.remove("updated_at");
+        line
+    };
+    export.lines().map(line).collect()
+}
+
 #[test]
 fn what_is_generated_is_imported_from_every_format_and_twice_is_once() {
     let folder = Folder::new();
     let out = small(&folder, "out", "1", "60", "1500");
-    let data = folder.arg("data");
-    for (number, format) in ["csv", "json", "sql", "avro", "csv"].into_iter().enumerate() {
-        let [customers, bookings] = files(&out, format);
-        let ran = run(&["import", &customers, &bookings, "--tenant", "appa", "--data", &data]).succeeds();
-        let expected =
-            if number == 0 { [[60, 0, 0, 0], [1500, 0, 0, 0]] } else { [[0, 60, 0, 0], [0, 1500, 0, 0]] };
-        assert_eq!(sums(&ran), expected, "{format}: {}", ran.stdout);
+    let mut first: Option<Vec<Value>> = None;
+    for format in ["csv", "json", "sql", "avro"] {
+        let data = folder.arg(&format!("data-{format}"));
+        let import = |format: &str| {
+            let [customers, bookings] = files(&out, format);
+            run(&["import", &customers, &bookings, "--tenant", "appa", "--data", &data]).succeeds()
+        };
+        assert_eq!(sums(&import(format)), [[60, 0, 0, 0], [1500, 0, 0, 0]], "{format}");
+        let once = export(&data);
+        assert_eq!(once.lines().count(), 1 + 60 + 1500 + 1, "{format}");
+        // The same again, and what another format says of the same records.
+        for again in [format, "json", "csv"] {
+            assert_eq!(sums(&import(again)), [[0, 60, 0, 0], [0, 1500, 0, 0]], "{again} behind {format}");
+            assert!(export(&data) == once, "{again} behind {format}: the tenant is the same, byte by byte");
+        }
+        assert!(run(&["check", "--data", &data]).succeeds().stdout.ends_with("all is well\n"));
+        let imported = imported(&once);
+        assert!(*first.get_or_insert_with(|| imported.clone()) == imported, "{format} says what csv does");
     }
-    assert!(run(&["check", "--data", &data]).succeeds().stdout.ends_with("all is well\n"));
 }
 
 #[test]
@@ -162,4 +192,78 @@ fn an_import_that_kill_9_cuts_off_is_finished_by_running_it_again() {
     let again = run(&["import", &bookings, "--tenant", "appa", "--data", &data]).succeeds();
     assert_eq!(sums(&again), [[0, 30_000, 0, 0]]);
     assert!(run(&["check", "--data", &data]).succeeds().stdout.ends_with("all is well\n"));
+}
+
+/// Imports from standard input, is given so much of it, and is killed while it is at work.
+fn import_and_kill(data: &str, input: &[u8]) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_maitred"))
+        .args(["import", "-", "--format", "csv", "--tenant", "appa", "--data", data])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program runs");
+    let mut stdin = child.stdin.take().expect("piped");
+    // Once all of it is written, no more of it waits than a pipe and a piece hold: the rest is being decided.
+    stdin.write_all(input).expect("the import reads");
+    child.kill().expect("it runs");
+    assert!(!child.wait().expect("it is over").success());
+}
+
+#[test]
+fn an_import_into_a_folder_that_kill_9_cuts_off_is_finished_by_running_it_again() {
+    let folder = Folder::new();
+    let out = small(&folder, "out", "1", "200", "30000");
+    let [_, bookings] = files(&out, "csv");
+    let bytes = std::fs::read(&bookings).expect("the file");
+    let (whole, data) = (folder.arg("whole"), folder.arg("data"));
+    let import = |data: &str| run(&["import", &bookings, "--tenant", "appa", "--data", data]).succeeds();
+    assert_eq!(sums(&import(&whole)), [[30_000, 0, 0, 0]]);
+    let mut before = 0;
+    for part in 1..=3 {
+        import_and_kill(&data, &bytes[..bytes.len() * part / 4]);
+        let lines = imported(&export(&data));
+        let there = lines.iter().filter(|line| line["type"] == "legacy_booking").count();
+        assert!(
+            there > before && there < 30_000,
+            "{there} were there when it was killed, and {before} before"
+        );
+        before = there;
+    }
+    let ran = import(&data);
+    let [[rest, there, refused, problems]] = sums(&ran)[..] else { panic!("{}", ran.stdout) };
+    assert_eq!((rest + there, there, refused + problems), (30_000, before as u64, 0));
+    let finished = export(&data);
+    assert!(
+        imported(&finished) == imported(&export(&whole)),
+        "it is what an import that nobody killed has made"
+    );
+    assert_eq!(sums(&import(&data)), [[0, 30_000, 0, 0]]);
+    assert!(export(&data) == finished);
+    assert!(run(&["check", "--data", &data]).succeeds().stdout.ends_with("all is well\n"));
+}
+
+#[test]
+fn however_many_records_are_broken_all_are_named_and_the_rest_is_imported() {
+    const BROKEN: u64 = 12_000;
+    let folder = Folder::new();
+    let mut text = "id,name,createdAt\nc0,Ann,2024-01-01\n".to_owned();
+    (0..BROKEN).for_each(|_| text.push_str("c,\"An\"n,2024-01-01\n"));
+    text.push_str("c1,Bob,2024-01-01\n");
+    let file = folder.write("salon.csv", &text);
+    let (data, errors) = (folder.arg("data"), folder.path("salon.csv.errors.ndjson"));
+    let server = Server::start(&folder.path("served"), &["--default-tenant", "appa"]);
+    let url = server.url();
+    for place in [["--data", &*data], ["--url", &*url]] {
+        let ran = run(&[&["import", &*file, "--tenant", "appa"][..], &place].concat()).fails(1, &[]);
+        assert_eq!(sums(&ran), [[2, 0, 0, BROKEN]], "{place:?}");
+        let told = std::fs::read_to_string(&errors).expect("the file");
+        let line = |line: &str| serde_json::from_str::<Value>(line).expect("JSON")["line"].as_u64();
+        assert!(told.lines().map(line).eq((3..3 + BROKEN).map(Some)), "{place:?}");
+    }
+    server.stop();
+    // What is of another format altogether fails, and says so.
+    let file = folder.write("other.csv", "name;day\nAnn;monday\n");
+    run(&["import", &file, "--tenant", "appa", "--data", &data])
+        .fails(3, &["other.csv", "the import failed"]);
 }

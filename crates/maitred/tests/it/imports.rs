@@ -1,7 +1,9 @@
 //! `/v1/tenants/{tenant}/imports`.
 
+use maitred_booking::tenants::Role;
 use serde_json::{Value, json};
 
+use crate::client::Answer;
 use crate::server::Server;
 
 const HERE: &str = "/v1/tenants/default/imports";
@@ -25,7 +27,10 @@ fn import(server: &Server, query: &str, content_type: &str, body: &[u8]) -> Vec<
 }
 
 fn done(imported: u64, unchanged: u64, refused: u64, problems: u64) -> Value {
-    json!({"type": "done", "imported": imported, "unchanged": unchanged, "refused": refused, "problems": problems})
+    json!({
+        "type": "done", "read": imported + unchanged + refused + problems,
+        "imported": imported, "unchanged": unchanged, "refused": refused, "problems": problems, "untold": 0,
+    })
 }
 
 #[test]
@@ -77,7 +82,107 @@ fn records_of_two_salons_are_not_mixed() {
     let input = "id,tenantId,name,created_at\nc1,APPA,Ann,2024-01-01\nc2,appa,Bob,2024-01-01\nc3,appb,Cleo,2024-01-01\n";
     let lines = import(&server, "", "text/csv", input.as_bytes());
     assert_eq!((&lines[0]["line"], &lines[0]["code"]), (&json!(4), &json!("tenant-differs")));
+    assert_eq!(lines[0]["id"], "c3");
     assert_eq!(lines[1], done(2, 0, 1, 0));
+}
+
+#[test]
+fn however_many_records_are_broken_the_rest_is_imported_and_each_is_named() {
+    const BROKEN: u64 = 12_000;
+    let server = Server::open();
+    // A record, and a broken one, again and again; then broken ones alone, and at last a record.
+    let record = |id: u64| format!("c{id},Ann,2024-01-01\n");
+    let mut input = "id,name,created_at\n".to_owned();
+    (0..100).for_each(|id| input += &(record(id) + "c,\"An\"n,2024-01-01\n"));
+    (100..BROKEN).for_each(|_| input += "c,Ann\n");
+    input += &record(100);
+
+    let mut told: Vec<u64> = Vec::new();
+    let mut query = String::new();
+    loop {
+        let lines = import(&server, &query, "text/csv", input.as_bytes());
+        let (last, lines) = lines.split_last().expect("a last line");
+        let problems: Vec<_> = lines.iter().filter(|line| line["type"] == "problem").collect();
+        let imported = if query.is_empty() { 101 } else { 0 };
+        let untold = BROKEN - problems.len() as u64;
+        assert_eq!(
+            last,
+            &json!({
+                "type": "done", "read": BROKEN + 101, "imported": imported, "unchanged": 101 - imported, "refused": 0,
+                "problems": BROKEN, "untold": untold,
+            })
+        );
+        assert!(problems.iter().all(|problem| problem["code"] == "record-malformed"));
+        told.extend(problems.iter().map(|problem| problem["line"].as_u64().expect("a line")));
+        let Some(last) = problems.last() else { break };
+        assert!(problems.len() <= if query.is_empty() { 1_000 } else { 5_000 }, "{}", problems.len());
+        query = format!("?problems_max=5000&problems_after={}", last["byte"]);
+    }
+    let expected = (0..100).map(|id| 3 + 2 * id).chain(202..202 + BROKEN - 100);
+    assert_eq!(told, expected.collect::<Vec<_>>());
+}
+
+#[test]
+fn every_record_is_answered_for_where_that_is_asked_for() {
+    let server = Server::open();
+    assert_eq!(import(&server, "", "text/csv", CSV.as_bytes()), [done(2, 0, 0, 0)]);
+    let input = "id,name,created_at\nc2,Bob,2024-01-01\nc,\"B\"ob,x\nc3,Cleo,2024-01-01\n";
+    let lines = import(&server, "?outcomes=all", "text/csv", input.as_bytes());
+    let record = |line: u64, byte: u64, id: &str, outcome: &str| json!({"type": "record", "line": line, "byte": byte, "id": id, "outcome": outcome});
+    assert_eq!(lines[0], record(2, 19, "c2", "unchanged"));
+    assert_eq!((&lines[1]["type"], &lines[1]["line"]), (&json!("problem"), &json!(3)));
+    assert_eq!(lines[2], record(4, 47, "c3", "imported"));
+    assert_eq!(lines[3], done(1, 1, 0, 1));
+}
+
+#[test]
+fn an_input_of_another_format_fails() {
+    let server = Server::open();
+    for (query, input) in [
+        ("?format=csv", "name;day\nAnn;monday\n"),
+        ("?format=json", "<xml><customer/></xml>"),
+        ("?format=sql", "id,name\n1,2\n"),
+        ("?format=avro", "no Avro"),
+    ] {
+        let lines = import(&server, query, "", input.as_bytes());
+        let last = lines.last().expect("a line");
+        assert_eq!((&last["type"], &last["imported"]), (&json!("failed"), &json!(0)), "{query}: {lines:?}");
+        assert!(last["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{lines:?}");
+    }
+}
+
+#[test]
+fn a_tenant_that_is_missing_is_made_by_whoever_may_make_tenants() {
+    let server = Server::with_keys();
+    let post = |tenant: &str| {
+        server.post(format!("/v1/tenants/{tenant}/imports?time_zone=Europe/Lisbon")).bytes(CSV)
+    };
+    let told = |answer: &Answer| serde_json::from_str::<Value>(answer.text()).expect("one line of JSON");
+    let [owner, key] = [Role::Owner, Role::Integration].map(|role| server.tenant_key("salon", role));
+    for (request, expected) in [
+        (post("new").instead("Authorization", &format!("Bearer {owner}")), (403, "forbidden")),
+        (post("new").instead("Authorization", &format!("Bearer {key}")), (403, "forbidden")),
+        (post("No-Slug"), (404, "tenant-not-found")),
+        (server.post("/v1/tenants/new/imports?time_zone=Mars/Base").bytes(CSV), (400, "query-invalid")),
+        (server.post("/v1/tenants/new/imports?format=xml").bytes(CSV), (400, "query-invalid")),
+        (server.get("/v1/tenants/new"), (404, "tenant-not-found")),
+    ] {
+        let (status, code) = request.send().refusal();
+        assert_eq!((status, &*code), expected);
+    }
+    for expected in [done(2, 0, 0, 0), done(0, 2, 0, 0)] {
+        assert_eq!(told(&post("new").send()), expected);
+    }
+    assert_eq!(server.get("/v1/tenants/new").send().ok(200)["time_zone"], "Europe/Lisbon");
+    assert_eq!(
+        server.get("/v1/tenants/new/customers").send().ok(200)["items"].as_array().map(Vec::len),
+        Some(2)
+    );
+    assert_eq!(told(&post("salon").send()), done(2, 0, 0, 0));
+    let zone = &server.get("/v1/tenants/salon").send().ok(200)["time_zone"];
+    assert_eq!(zone, "Europe/Berlin", "one that is there keeps its own");
+    server.delete("/v1/tenants/new").send().ok(200);
+    assert_eq!(post("new").send().refusal(), (409, "slug-taken".to_owned()));
 }
 
 #[test]
@@ -85,7 +190,7 @@ fn what_is_no_import_is_refused() {
     let server = Server::open();
     let post = |path: &str| server.post(path).bytes(CSV);
     for (request, expected) in [
-        (post("/v1/tenants/nobody/imports"), (404, "tenant-not-found")),
+        (post("/v1/tenants/No-Slug/imports"), (404, "tenant-not-found")),
         (post(&format!("{HERE}?format=xml")), (400, "query-invalid")),
         (post(&format!("{HERE}?kind=dogs")), (400, "query-invalid")),
         (post(&format!("{HERE}?foo=1")), (400, "query-invalid")),

@@ -186,13 +186,18 @@ impl From<Tenant> for TenantBody {
 /// Finds a time zone that has the shape of one and is not known.
 fn check_zone_known(found: &mut Vec<Violation>, time_zone: &str) {
     let shaped = found.iter().all(|violation| violation.pointer != "/time_zone");
-    // Names are compared exactly: what a tenant says is handed to clients, whose tables are strict.
-    let known = |zone: &TimeZone| !zone.is_unknown() && zone.iana_name() == Some(time_zone);
-    if shaped && !TimeZone::get(time_zone).is_ok_and(|zone| known(&zone)) {
+    if shaped && !is_zone_known(time_zone) {
         let detail =
             format!("time_zone must be a known IANA time zone, such as Europe/Berlin; {time_zone} is none");
         found.push(Violation::new("/time_zone", "invalid-time-zone", detail));
     }
+}
+
+/// Whether this is the name of a time zone that a tenant may have.
+pub fn is_zone_known(time_zone: &str) -> bool {
+    // Names are compared exactly: what a tenant says is handed to clients, whose tables are strict.
+    let known = |zone: &TimeZone| !zone.is_unknown() && zone.iana_name() == Some(time_zone);
+    TimeZone::get(time_zone).is_ok_and(|zone| known(&zone))
 }
 
 /// The answer to a command on a tenant.

@@ -40,7 +40,7 @@ impl Errors {
     /// [`Failure`].
     pub(super) fn add(&mut self, problem: &Problem) -> Result<(), Failure> {
         let Some(path) = &self.path else {
-            let Problem { line, byte, code, detail } = problem;
+            let Problem { line, byte, code, detail, .. } = problem;
             let place = line.map_or_else(|| format!("byte {byte}"), |line| format!("line {line}"));
             eprintln!("{place}: {detail} ({code})");
             return Ok(());
