@@ -20,7 +20,7 @@ use maitred_booking::jobs::http::{jobs, schedules, server as server_jobs};
 use maitred_booking::mail::http as mail;
 use maitred_booking::salons::http::{
     availability, booking, bookings, calendar, customers, employees, legacy_bookings, phone, plans,
-    resources, series, services, settings, waitlist,
+    resources, series, services, settings, shifts, waitlist,
 };
 use maitred_booking::tenants::http::{keys, tenants};
 use maitred_booking::webhooks::http::{deliveries, endpoints as webhooks};
@@ -90,10 +90,11 @@ pub fn with_limits(app: &App, limits: &Limits) -> (Router, utoipa::openapi::Open
         .allow(Owner, routes!(employees::update, employees::delete))
         .allow(Staff, routes!(employees::versions))
         .allow(Staff, routes!(plans::get_shifts, plans::put_shifts))
+        .allow(Staff, routes!(plans::shift_versions))
         .allow(Staff, routes!(plans::create_absence))
         .allow(Staff, routes!(plans::delete_absence))
         .allow(Staff, routes!(plans::put_exception, plans::delete_exception))
-        .allow(Staff, routes!(plans::list_shifts))
+        .allow(Staff, routes!(shifts::list))
         .allow(Public, routes!(services::list))
         .allow(Owner, routes!(services::create))
         .allow(Public, routes!(services::get))
@@ -109,6 +110,7 @@ pub fn with_limits(app: &App, limits: &Limits) -> (Router, utoipa::openapi::Open
         .allow(Staff, routes!(customers::versions))
         .allow(Staff, routes!(settings::get))
         .allow(Owner, routes!(settings::update))
+        .allow(Staff, routes!(settings::versions))
         // Flash sales: products, what is sold of them in a rush, and who bought it.
         .allow(Staff, routes!(products::list))
         .allow(Owner, routes!(products::create))
@@ -261,14 +263,14 @@ impl Routes {
         self.guarded(permission, admit, routes)
     }
 
-    fn guarded(
-        mut self,
     /// Adds an operation that makes the tenant where it is missing, and the caller may make tenants.
     fn allow_or_make(self, permission: Permission, routes: UtoipaMethodRouter<App>) -> Self {
         let admit = authorize_or_make(self.app.clone(), permission);
         self.guarded(permission, admit, routes)
     }
 
+    fn guarded(
+        mut self,
         permission: Permission,
         admit: impl Fn(&mut Request) -> Result<Option<Standing>, Problem> + Clone + Send + Sync + 'static,
         routes: UtoipaMethodRouter<App>,

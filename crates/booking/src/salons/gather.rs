@@ -5,7 +5,7 @@
 //! - What is read is bounded: by the salon's employees and resources, and by the window of the question.
 
 use jiff::tz::TimeZone;
-use maitred_core::{Read, TenantNumber, Timestamp};
+use maitred_core::{Read, Seq, TenantNumber, Timestamp};
 use uuid::Uuid;
 
 use super::availability;
@@ -23,7 +23,12 @@ const CLAIMS_MAX: usize = 1_000;
 
 /// The time zone of a tenant.
 pub fn zone(view: &dyn Read, tenant: TenantNumber) -> TimeZone {
-    let profile = tenants::tenant(view, tenant).map(|tenant| tenant.profile);
+    zone_as_of(view, tenant, None)
+}
+
+/// The time zone that a tenant has now, or had after the batch `as_of`.
+pub fn zone_as_of(view: &dyn Read, tenant: TenantNumber, as_of: Option<Seq>) -> TimeZone {
+    let profile = tenants::tenant_as_of(view, tenant, as_of).map(|tenant| tenant.profile);
     let zone = profile.and_then(|profile| TimeZone::get(&profile.time_zone).ok());
     zone.unwrap_or(TimeZone::UTC) // of a tenant that is closed
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use jiff::civil::Date;
-use maitred_core::{Read, TenantNumber, Timestamp};
+use maitred_core::{Read, Seq, TenantNumber, Timestamp};
 use uuid::Uuid;
 
 use super::availability;
@@ -107,21 +107,26 @@ pub fn alternatives(asked: &Asked<'_>, wanted: &[Wanted], starts_at: Timestamp) 
     nearest
 }
 
-/// The bookings that occupy an employee within a span, by their first claim there.
-pub fn bookings_within(asked: &Asked<'_>, number: ResourceNumber, span: Span) -> Vec<Versioned<Booking>> {
+/// The bookings that occupy an employee within a span, now or after the batch `as_of`, by their first claim there.
+pub fn bookings_within(
+    asked: &Asked<'_>,
+    number: ResourceNumber,
+    span: Span,
+    as_of: Option<Seq>,
+) -> Vec<Versioned<Booking>> {
     let interval = Interval::new(span.starts_at, span.ends_at);
     let mut found: Vec<Versioned<Booking>> = Vec::new();
     // In a gap of one booking there may be any number of others before its next claim.
     let mut seen = BTreeSet::new();
     let mut behind = None;
     loop {
-        let standing = slot::standing(asked.view, asked.tenant, number, interval, None, behind, CLAIMS_MAX);
+        let standing = slot::standing(asked.view, asked.tenant, number, interval, as_of, behind, CLAIMS_MAX);
         for claim in standing.claims.iter().filter(|claim| claim.kind == Kind::Booking) {
             let id = Uuid::from_u128(claim.id);
             if !seen.insert(id) {
                 continue;
             }
-            let booking = any::<Booking>(asked.view, asked.tenant, id, None);
+            let booking = any::<Booking>(asked.view, asked.tenant, id, as_of);
             found.extend(booking.filter(|booking| booking.is.status_at(asked.now).claims_time()));
         }
         behind = standing.through;

@@ -178,6 +178,23 @@ pub fn all<T: Kept>(view: &dyn Read, tenant: TenantNumber) -> Vec<T> {
     found
 }
 
+/// The same as they were after the batch `as_of`.
+pub fn all_as_of<T: Kept>(view: &dyn Read, tenant: TenantNumber, as_of: Option<Seq>) -> Vec<T> {
+    if as_of.is_none() {
+        return all(view, tenant);
+    }
+    let mut found = Vec::new();
+    let mut after = None;
+    loop {
+        let page = records::<T>(view, tenant, after, as_of, PLACES_MAX);
+        found.extend(page.items.into_iter().map(|found| found.is));
+        after = page.next;
+        if after.is_none() {
+            return found;
+        }
+    }
+}
+
 /// How many employees, services or resources are there now.
 pub(super) fn count(view: &dyn Read, tenant: TenantNumber, kind: Kind) -> usize {
     let index = there(tenant, kind);

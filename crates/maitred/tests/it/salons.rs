@@ -317,3 +317,69 @@ fn records_are_changed_at_their_version_and_read_as_they_were() {
         assert!(kinds.iter().any(|known| known == kind), "{kind} is not in the feed");
     }
 }
+
+#[test]
+fn plans_settings_shifts_and_the_calendar_are_there_as_they_were() {
+    let server = Server::open();
+    let salon = Salon::new(&server, "default");
+    let (from, to) = &salon.days;
+    let shifts = salon.path(&format!("employees/{}/shifts", salon.ann));
+    let settings = salon.path("salon-settings");
+    let versions = |path: &str| -> Vec<Value> {
+        let page = server.get(format!("{path}/versions")).send().ok(200);
+        page["items"].as_array().expect("items").clone()
+    };
+    assert_eq!(versions(&settings), Vec::<Value>::new(), "nobody has changed them");
+    let booking = salon.book(&salon.booking(&json!(format!("{from}T09:00:00Z")))).ok(201);
+    let before = server.position();
+    let path = |what: &str| salon.path(&format!("{what}?from={from}&to={to}"));
+    let read = |as_of: &str| -> Vec<Value> {
+        let one = [shifts.clone(), settings.clone()].map(|path| format!("{path}?as_of={as_of}"));
+        let days = [path("shifts"), path("calendar")].map(|path| format!("{path}&as_of={as_of}"));
+        one.iter().chain(&days).map(|path| server.get(path).send().ok(200)).collect()
+    };
+    let were = read(&before);
+    assert_eq!(were[3]["employees"][0]["bookings"][0]["id"], booking["id"]);
+
+    // Everything changes: the plan, the rules, the time zone, and the booking moves, and then is gone.
+    let exception = salon.path(&format!("employees/{}/shift-exceptions/{from}", salon.ann));
+    server.put(exception, &json!({"spans": [{"from": "10:00", "to": "12:00"}]})).send().ok(200);
+    server.patch(settings.clone(), &json!({"step_minutes": 30})).send().ok(200);
+    let moved = format!("bookings/{}/reschedule", id(&booking));
+    let body = json!({"starts_at": format!("{from}T11:00:00Z")});
+    server.post(salon.path(&moved)).json(&body).send().ok(200);
+    let between = server.position();
+    let middle = read(&between);
+    server.patch("/v1/tenants/default", &json!({"time_zone": "America/New_York"})).send().ok(200);
+    server.post(salon.path(&format!("bookings/{}/cancel", id(&booking)))).send().ok(200);
+    server.delete(salon.path(&format!("employees/{}", salon.ann))).send().ok(200);
+
+    assert_eq!(read(&before), were, "as they were before");
+    assert_eq!(read(&between), middle, "and between");
+    let start = |read: &[Value]| read[3]["employees"][0]["bookings"][0]["starts_at"].clone();
+    assert_eq!(
+        [start(&were), start(&middle)],
+        ["09", "11"].map(|hour| json!(format!("{from}T{hour}:00:00.000Z")))
+    );
+    let works = |read: &[Value]| (read[2]["items"][0]["starts_at"].clone(), read[2]["time_zone"].clone());
+    assert_eq!(works(&were), (json!(format!("{from}T09:00:00.000Z")), json!("UTC")));
+    assert_eq!(works(&middle), (json!(format!("{from}T10:00:00.000Z")), json!("UTC")));
+    let now = server.get(path("calendar")).send().ok(200);
+    assert_eq!((&now["time_zone"], &now["employees"]), (&json!("America/New_York"), &json!([])));
+
+    let plans = versions(&shifts);
+    let numbers: Vec<_> = plans.iter().map(|plan| plan["version"].clone()).collect();
+    assert_eq!((numbers, &plans[0]["exceptions"]), (vec![json!(1), json!(2)], &json!([])));
+    assert_eq!(plans[1]["exceptions"][0]["spans"][0]["from"], "10:00");
+    let position = plans[0]["position"].as_str().expect("a position");
+    let (then, _) = position.rsplit_once('.').expect("an ordinal");
+    assert_eq!(server.get(format!("{shifts}?as_of={then}")).send().ok(200)["version"], 1);
+    let paged = server.get(format!("{shifts}/versions?limit=1")).send().ok(200);
+    let cursor = paged["next_cursor"].as_str().expect("there is more");
+    let rest = server.get(format!("{shifts}/versions?limit=1&cursor={cursor}")).send().ok(200);
+    assert_eq!((&rest["items"][0], &rest["next_cursor"]), (&plans[1], &Value::Null));
+    let rules = versions(&settings);
+    assert_eq!((rules.len(), &rules[0]["step_minutes"]), (1, &json!(30)));
+    let nobody = salon.path(&format!("employees/{}/shifts/versions", salon.customer));
+    refused(&server.get(nobody).send(), 404, "employee-not-found");
+}

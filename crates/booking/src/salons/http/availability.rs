@@ -15,7 +15,7 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use super::clock::LocalDate;
-use super::plans::days;
+use super::shifts::days;
 use crate::app::{App, Scope};
 use crate::parameters::{PositionHeader, TenantPath};
 use crate::salons::calculus::{Offer, SERVICES_IN_A_ROW_MAX};

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use maitred_web::{AtLeast, Problem, Query, Reply, Time};
+use maitred_web::{AsOf, AtLeast, Problem, Query, Reply, Time};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -11,8 +11,9 @@ use super::bodies::{BookingBody, CustomerBody};
 use super::clock::LocalDate;
 use crate::app::{App, Scope};
 use crate::parameters::{PositionHeader, TenantPath};
+use crate::reading::Moment;
 use crate::salons::fact::{Customer, Employee};
-use crate::salons::gather::{Asked, zone};
+use crate::salons::gather::{Asked, zone_as_of};
 use crate::salons::intervals::{Intervals, Span};
 use crate::salons::local_time::{days_span, plus_days};
 use crate::salons::offers::bookings_within;
@@ -35,6 +36,10 @@ pub struct CalendarQuery {
     /// That of this employee alone.
     #[serde(default)]
     employee_id: Option<Uuid>,
+    /// As the system knew it then, bookings, plans and time zone: an instant or a position.
+    #[param(inline)]
+    #[serde(default)]
+    as_of: Option<AsOf>,
 }
 
 /// A calendar.
@@ -96,17 +101,17 @@ pub async fn get(
     }
     let view = app.view(at_least).await?;
     let tenant = scope.tenant;
-    let zone = zone(&view, tenant);
+    let Moment { as_of, at: now } = Moment::of(&app, &view, query.as_of)?;
+    let zone = zone_as_of(&view, tenant, as_of);
     let range = days_span(&zone, query.from.0, query.to.0);
-    let now = app.engine().now().max(view.timestamp());
     let asked = Asked { view: &view, tenant, now, except: None };
     let wanted = |employee: &Employee| query.employee_id.is_none_or(|id| id == employee.id);
-    let employees: Vec<Employee> = view::all(&view, tenant);
+    let employees: Vec<Employee> = view::all_as_of(&view, tenant, as_of);
     let days = |employee: Employee| {
-        let plan = view::plan(&view, tenant, employee.id, None).is;
+        let plan = view::plan(&view, tenant, employee.id, as_of).is;
         let absences = Intervals::of(plan.absences.iter().map(|absence| absence.time.span(&zone)));
-        let bookings = bookings_within(&asked, employee.number, range).into_iter().map(|booking| {
-            let customer = view::any::<Customer>(&view, tenant, booking.is.customer, None);
+        let bookings = bookings_within(&asked, employee.number, range, as_of).into_iter().map(|booking| {
+            let customer = view::any::<Customer>(&view, tenant, booking.is.customer, as_of);
             let mut body = BookingBody::new(booking, now);
             body.customer = customer.map(CustomerBody::from);
             body

@@ -17,13 +17,15 @@ pub mod resources;
 pub mod series;
 pub mod services;
 pub mod settings;
+pub mod shifts;
 mod tokens;
 pub mod waitlist;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use maitred_core::{ChangeId, Position, TenantNumber};
-use maitred_web::{AsOf, AtLeast, ETag, Limit, Preconditions, Problem, Reply, etag};
+use maitred_web::{AsOf, AtLeast, ETag, Limit, Page, Preconditions, Problem, Reply, etag};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -33,6 +35,7 @@ use super::view::{self, Kept};
 use crate::app::{App, Scope, submit, version_wanted};
 use crate::flash_sales::Versioned;
 use crate::paging::{self, Listing};
+use crate::record::RecordId;
 
 /// Which past of one record is wanted.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -156,20 +159,37 @@ async fn versions<T: Kept, Body: From<Versioned<T>> + Serialize>(
     query: &ListQuery,
     at_least: AtLeast,
 ) -> Result<Response, Problem> {
-    let list = format!("{} versions", T::KIND.as_str());
-    let listing = query.open(app, (&list, Some(id)), scope.tenant, at_least).await?;
-    let after = listing.after.as_deref().map(paging::read_change);
     let record = view::record_id::<T>(scope.tenant, id);
+    let found = versions_of::<T, Body>(app, (record, id), query, at_least).await?;
+    found.ok_or_else(|| Problem::not_found(T::KIND.as_str()))
+}
+
+/// A page of the versions of any record, the oldest first; `None` where there are none at all.
+async fn versions_of<T: DeserializeOwned, Body: From<Versioned<T>> + Serialize>(
+    app: &App,
+    (record, id): (RecordId, Uuid),
+    query: &ListQuery,
+    at_least: AtLeast,
+) -> Result<Option<Response>, Problem> {
+    let list = format!("{} versions", record.kind.as_str());
+    let listing = query.open(app, (&list, Some(id)), record.tenant, at_least).await?;
+    let after = listing.after.as_deref().map(paging::read_change);
     let found = view::versions::<T>(&listing.view, record, after, listing.as_of, query.limit.get() + 1);
     if found.is_empty() && after.is_none() {
-        return Err(Problem::not_found(T::KIND.as_str()));
+        return Ok(None);
     }
     let partition = listing.view.position().partition;
     let place = |(change, _): &(ChangeId, Versioned<T>)| paging::write_change(*change);
-    Ok(listing.reply_cut(found, query.limit, place, |(change, version)| RecordVersion {
+    Ok(Some(listing.reply_cut(found, query.limit, place, |(change, version)| RecordVersion {
         record: Body::from(version),
         position: change.to_text(partition),
-    }))
+    })))
+}
+
+/// The answer where a record that is always there has no version yet.
+fn no_versions<Body: Serialize>(position: Position) -> Response {
+    let page = Page::<RecordVersion<Body>> { items: Vec::new(), next_cursor: None };
+    Reply::ok(page).at(position).into_response()
 }
 
 /// The version at which alone a command may be carried out.

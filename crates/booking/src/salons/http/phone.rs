@@ -143,7 +143,7 @@ pub async fn calendar(
     let shown = Span::new(earlier(now, DAYS_BACK * DAY_MINUTES), later(now, DAYS_AHEAD * DAY_MINUTES));
     let asked = Asked { view: &view, tenant: scope.tenant, now, except: None };
     let mut calendar = Ical::new(&employee.name, zone(&view, scope.tenant), shown);
-    for booking in bookings_within(&asked, employee.number, shown) {
+    for booking in bookings_within(&asked, employee.number, shown, None) {
         let customer = view::any::<Customer>(&view, scope.tenant, booking.is.customer, None);
         let customer = customer.map_or(String::new(), |customer| customer.is.name);
         calendar.add(&booking, id, &customer);

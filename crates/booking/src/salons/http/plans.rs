@@ -1,24 +1,21 @@
-//! `/v1/tenants/{tenant}/employees/{id}/shifts`, `…/absences` and `…/shift-exceptions`, and `…/shifts`.
+//! `/v1/tenants/{tenant}/employees/{id}/shifts`, `…/absences` and `…/shift-exceptions`. Next: [`super::shifts`] for what
+//! they mean as instants.
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use maitred_core::Timestamp;
-use maitred_web::{AtLeast, Attempt, JsonBody, Path, Preconditions, Problem, Query, Reply, Time};
+use axum::response::Response;
+use maitred_web::{AtLeast, Attempt, JsonBody, Page, Path, Preconditions, Problem, Query, Time};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::bodies::PlanBody;
 use super::clock::{LocalDate, TimeOfDay};
-use super::{OneQuery, read_reply, submit, write_reply};
+use super::{ListQuery, OneQuery, RecordVersion, no_versions, read_reply, submit, versions_of, write_reply};
 use crate::app::{Accepted, App, Scope, version_wanted};
 use crate::parameters::{IdempotencyHeader, IfMatchHeader, IfNoneMatchHeader, PositionHeader, TenantPath};
-use crate::salons::calculus::DAYS_MAX;
 use crate::salons::command::{Change, Command, PlanChange};
 use crate::salons::fact::Employee;
-use crate::salons::gather::zone;
-use crate::salons::local_time::{days_span, plus_days};
-use crate::salons::plan::{AbsenceState, AbsenceTime, Day, DayTime, Pattern};
+use crate::salons::plan::{AbsenceState, AbsenceTime, Day, DayTime, Pattern, PlanState};
 use crate::salons::rules::Outcome;
 use crate::salons::view;
 
@@ -300,6 +297,36 @@ pub async fn get_shifts(
     Ok(read_reply((plan.version, PlanBody::from(plan)), view.position(), &preconditions))
 }
 
+/// Every version of an employee's shift plan, the oldest first: patterns, exceptions and absences as they were.
+#[utoipa::path(
+    get,
+    path = "/v1/tenants/{tenant}/employees/{id}/shifts/versions",
+    tag = "salons",
+    operation_id = "shifts_versions",
+    params(TenantPath, ("id" = Uuid, Path, description = "The employee's id"), ListQuery, PositionHeader),
+    responses(
+        (status = 200, description = "A page of versions", body = Page<RecordVersion<PlanBody>>),
+        (status = 404, description = "There was never such an employee"),
+    )
+)]
+pub async fn shift_versions(
+    State(app): State<App>,
+    scope: Scope,
+    Path((_tenant, employee)): Path<(String, Uuid)>,
+    Query(query): Query<ListQuery>,
+    at_least: AtLeast,
+) -> Result<Response, Problem> {
+    let record = (view::plan_record(scope.tenant, employee), employee);
+    let found = versions_of::<PlanState, PlanBody>(&app, record, &query, at_least).await?;
+    if let Some(page) = found {
+        return Ok(page);
+    }
+    let view = app.engine().view();
+    view::any::<Employee>(&view, scope.tenant, employee, None)
+        .ok_or_else(|| Problem::not_found("employee"))?;
+    Ok(no_versions::<PlanBody>(view.position()))
+}
+
 /// Note that an employee is away.
 #[utoipa::path(
     post,
@@ -399,85 +426,4 @@ pub async fn delete_exception(
 ) -> Result<Response, Problem> {
     let what = PlanChange::RemoveException(Day::of(date.0));
     change((&app, &scope), employee, what, None, (&attempt, &[])).await
-}
-
-/// Which shifts are wanted.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct ShiftsQuery {
-    /// The first local day.
-    #[param(inline)]
-    from: LocalDate,
-    /// The first local day behind them; at most 366 days later.
-    #[param(inline)]
-    to: LocalDate,
-    /// Those of this employee alone.
-    #[serde(default)]
-    employee_id: Option<Uuid>,
-}
-
-/// A time in which an employee works.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Shift {
-    employee_id: Uuid,
-    starts_at: Time,
-    ends_at: Time,
-}
-
-/// Shifts as instants.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Shifts {
-    /// Where the local days are meant.
-    time_zone: String,
-    /// By employee, then start.
-    items: Vec<Shift>,
-}
-
-/// The days of a query.
-///
-/// # Errors
-/// 400 where `to` is not after `from`, or more than [`DAYS_MAX`] days later.
-pub(super) fn days(from: LocalDate, to: LocalDate) -> Result<(), Problem> {
-    let days_max = i32::try_from(DAYS_MAX).unwrap_or(i32::MAX);
-    if from.0 < to.0 && to.0 <= plus_days(from.0, days_max) {
-        return Ok(());
-    }
-    Err(Problem::query_invalid("to", format!("to must be after from, and at most {DAYS_MAX} days later")))
-}
-
-/// When employees work within these local days, as instants: shifts without absences.
-#[utoipa::path(
-    get,
-    path = "/v1/tenants/{tenant}/shifts",
-    tag = "salons",
-    operation_id = "shifts_list",
-    params(TenantPath, ShiftsQuery, PositionHeader),
-    responses((status = 200, description = "The shifts", body = Shifts))
-)]
-pub async fn list_shifts(
-    State(app): State<App>,
-    scope: Scope,
-    Query(query): Query<ShiftsQuery>,
-    at_least: AtLeast,
-) -> Result<Response, Problem> {
-    days(query.from, query.to)?;
-    let view = app.view(at_least).await?;
-    let zone = zone(&view, scope.tenant);
-    let range = days_span(&zone, query.from.0, query.to.0);
-    let wanted = |employee: &Employee| query.employee_id.is_none_or(|id| id == employee.id);
-    let employees: Vec<Employee> = view::all(&view, scope.tenant);
-    let mut items = Vec::new();
-    for employee in employees.into_iter().filter(wanted) {
-        let plan = view::plan(&view, scope.tenant, employee.id, None).is.calculated();
-        let shift = |starts_at: Timestamp, ends_at: Timestamp| Shift {
-            employee_id: employee.id,
-            starts_at: Time(starts_at),
-            ends_at: Time(ends_at),
-        };
-        let working = plan.working(&zone, range);
-        items.extend(working.spans().iter().map(|span| shift(span.starts_at, span.ends_at)));
-    }
-    let time_zone = zone.iana_name().unwrap_or("UTC").to_owned();
-    Ok(Reply::ok(Shifts { time_zone, items }).at(view.position()).into_response())
 }

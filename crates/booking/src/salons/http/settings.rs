@@ -2,16 +2,18 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use maitred_web::{AtLeast, Attempt, JsonBody, Preconditions, Problem, Query};
+use maitred_web::{AtLeast, Attempt, JsonBody, Page, Preconditions, Problem, Query};
 use serde::Deserialize;
 use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::bodies::{BuffersName, SettingsBody};
-use super::{OneQuery, read_reply, submit, write_reply};
+use super::{ListQuery, OneQuery, RecordVersion, no_versions, read_reply, submit, versions_of, write_reply};
 use crate::app::{Accepted, App, Scope, version_wanted};
 use crate::json::given;
 use crate::parameters::{IdempotencyHeader, IfMatchHeader, IfNoneMatchHeader, PositionHeader, TenantPath};
 use crate::salons::command::{Change, Command, SettingsPatch};
+use crate::salons::fact::Settings;
 use crate::salons::rules::Outcome;
 use crate::salons::view;
 
@@ -69,6 +71,26 @@ pub async fn get(
     let as_of = app.as_of(&view, query.as_of)?;
     let found = view::settings(&view, scope.tenant, as_of);
     Ok(read_reply((found.version, SettingsBody::from(found)), view.position(), &preconditions))
+}
+
+/// Every version of a salon's rules, the oldest first: none while nobody has changed them.
+#[utoipa::path(
+    get,
+    path = "/v1/tenants/{tenant}/salon-settings/versions",
+    tag = "salons",
+    operation_id = "salon_settings_versions",
+    params(TenantPath, ListQuery, PositionHeader),
+    responses((status = 200, description = "A page of versions", body = Page<RecordVersion<SettingsBody>>))
+)]
+pub async fn versions(
+    State(app): State<App>,
+    scope: Scope,
+    Query(query): Query<ListQuery>,
+    at_least: AtLeast,
+) -> Result<Response, Problem> {
+    let record = (view::settings_record(scope.tenant), Uuid::nil());
+    let found = versions_of::<Settings, SettingsBody>(&app, record, &query, at_least).await?;
+    Ok(found.unwrap_or_else(|| no_versions::<SettingsBody>(app.engine().position())))
 }
 
 /// Change a salon's rules: what is absent stays. Bookings that are there stay as they are.
