@@ -2,10 +2,15 @@
 //!
 //! Every test run does a few rounds; `CRASH_ROUNDS=100` does as many as it says. A kill proves recovery, not
 //! durability, since the system keeps what the process wrote: that is the simulation's part.
+//!
+//! Beside it, [`races`]: clients of the same program who want the same time.
 
+mod bookings;
 mod flash_sales;
 mod jobs;
 mod mail;
+mod races;
+mod salon;
 mod webhooks;
 
 use std::collections::BTreeMap;
