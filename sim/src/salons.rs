@@ -119,7 +119,7 @@ impl Salon {
         match command {
             Command::ChangeSettings(change) => self.change_settings(change),
             Command::CreateEmployee(details) => {
-                self.require_skills(&details.skills)?;
+                self.require_skills(&details.skills, &[])?;
                 Ok(Effect::Created)
             }
             Command::UpdateEmployee(change) => self.update_employee(change),
@@ -212,15 +212,17 @@ impl Salon {
     fn update_employee(&self, change: &Change<Uuid, EmployeePatch>) -> Verdict {
         let found = self.employees.at_version(change.id, change.if_version, "employee-not-found")?;
         let skills = change.what.skills.as_ref().unwrap_or(&found.is.skills);
-        self.require_skills(skills)?;
+        self.require_skills(skills, &found.is.skills)?;
         let is_other = *skills != found.is.skills
             || change.what.active.is_some_and(|active| active != found.is.active)
             || change.what.name.as_ref().is_some_and(|name| *name != found.is.name);
         Ok(updated(is_other))
     }
 
-    fn require_skills(&self, skills: &[Uuid]) -> Result<(), &'static str> {
-        let known = skills.iter().all(|service| self.services.get(*service).is_some());
+    /// Skills that are new are services that are there; those from before may be of services that are gone.
+    fn require_skills(&self, skills: &[Uuid], before: &[Uuid]) -> Result<(), &'static str> {
+        let mut new = skills.iter().filter(|service| !before.contains(service));
+        let known = new.all(|service| self.services.get(*service).is_some());
         if known { Ok(()) } else { Err("invalid-skills") }
     }
 

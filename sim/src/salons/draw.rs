@@ -350,7 +350,13 @@ impl Salon {
                     let hash = random.chance(3, 4).then(|| u128::from(random.below(2)));
                     return Command::SetCalendarToken(change(random, id, version, hash));
                 }
-                let skills = random.chance(1, 2).then(|| self.any_skills(random));
+                // Some send back what they read, skills whose service is gone among them.
+                let known = self.employees.current(id).map(|found| found.is.skills.clone());
+                let skills = match random.below(4) {
+                    0 => known,
+                    1 => Some(self.any_skills(random)),
+                    _ => None,
+                };
                 let patch = EmployeePatch { skills, active, ..EmployeePatch::default() };
                 Command::UpdateEmployee(change(random, id, version, patch))
             }

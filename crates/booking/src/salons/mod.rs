@@ -24,7 +24,7 @@
 //! | `employee-not-found`, `service-not-found`, `resource-not-found`, `customer-not-found`, `booking-not-found`, `series-not-found`, `waitlist-entry-not-found` | absent | there is none |
 //! | `version-mismatch` | precondition | `if_version` is not the current version |
 //! | `id-collision` | conflict | another system's id has the hash of another one |
-//! | `invalid-skills` | unprocessable | an employee is to do a service that is not there |
+//! | `invalid-skills` | unprocessable | an employee is to do a service, newly, that is not there |
 //! | `too-many-records` | too many | a salon, or a shift plan, has as many of these as it may have |
 //! | `employee-in-use`, `resource-in-use` | conflict | there are bookings ahead |
 //! | `absence-not-found` | absent | the employee has no such absence |

@@ -37,7 +37,7 @@ pub(super) fn change_settings(view: &dyn Read, change: &Change<(), SettingsPatch
 }
 
 pub(super) fn create_employee(view: &dyn Read, details: &EmployeeDetails, cx: &Context) -> Decided {
-    check_employee(view, details, cx)?;
+    check_employee(view, details, &[], cx)?;
     require_room::<Employee>(view, cx)?;
     let number = view::next_number(view, cx.tenant);
     let is = employee(details.clone(), (cx.ids.next(), number, cx.timestamp));
@@ -53,7 +53,7 @@ pub(super) fn update_employee(
     let Employee { id, number, created_at, calendar_token_hash, name, skills, colour, active, .. } =
         found.is.clone();
     let details = EmployeeDetails { name, skills, colour, active }.changed_by(&change.what);
-    check_employee(view, &details, cx)?;
+    check_employee(view, &details, &found.is.skills, cx)?;
     let is = Employee { calendar_token_hash, ..employee(details, (id, number, created_at)) };
     Ok(update(found, is, (Fact::EmployeeUpdated, Outcome::Employee), cx))
 }
@@ -192,9 +192,18 @@ fn update<T: Clone + PartialEq>(
     put(found.version, is, Effect::Updated, told, cx)
 }
 
-fn check_employee(view: &dyn Read, details: &EmployeeDetails, cx: &Context) -> Result<(), Rejection> {
+/// Refuses skills that are new and whose service is not there. One that the employee has already stays theirs when its
+/// service goes: whoever sends back what they have read, or changes something else, is not asked to tidy up.
+fn check_employee(
+    view: &dyn Read,
+    details: &EmployeeDetails,
+    skills_before: &[Uuid],
+    cx: &Context,
+) -> Result<(), Rejection> {
     let mut found = validation::employee(details);
-    let known = |service: &Uuid| view::get::<Service>(view, cx.tenant, *service, None).is_some();
+    let known = |service: &Uuid| {
+        skills_before.contains(service) || view::get::<Service>(view, cx.tenant, *service, None).is_some()
+    };
     if found.is_empty()
         && let Some(unknown) = details.skills.iter().find(|service| !known(service))
     {

@@ -56,6 +56,24 @@ fn an_employee_is_changed_at_a_version_and_goes_when_nothing_is_booked() {
 }
 
 #[test]
+fn an_employee_whose_service_is_gone_can_be_changed_and_keeps_or_loses_the_skill() {
+    let mut salon = Salon::new();
+    let (ann, bob, cut, wash) = (salon.ann.id, salon.bob.id, salon.cut, salon.wash);
+    let all = vec![cut, salon.colour, wash];
+    check(&mut salon, Command::DeleteService(change(wash, (), None)), Ok(Effect::Deleted));
+    let update = |id, patch| Command::UpdateEmployee(change(id, patch, None));
+    let skills = |skills: &[Uuid]| EmployeePatch { skills: Some(skills.to_vec()), ..Default::default() };
+    let name = EmployeePatch { name: Some("Anna".into()), ..Default::default() };
+    check(&mut salon, update(ann, name), Ok(Effect::Updated));
+    check(&mut salon, update(ann, skills(&all)), Ok(Effect::Unchanged));
+    check(&mut salon, update(ann, skills(&[wash, cut])), Ok(Effect::Updated));
+    let gone = Err((Class::Unprocessable, "invalid-skills"));
+    check(&mut salon, update(bob, skills(&[cut, wash])), gone);
+    check(&mut salon, update(ann, skills(&[cut])), Ok(Effect::Updated));
+    check(&mut salon, update(ann, skills(&[cut, wash])), gone);
+}
+
+#[test]
 fn a_service_keeps_to_its_bounds_and_bookings_keep_their_service() {
     let mut salon = Salon::new();
     let cut = salon.cut;
