@@ -4,13 +4,14 @@
 //! Whom a visit is allotted to is the product's choice; that whoever it is was free, and has the skill, is looked at
 //! here, and that no two visits have anybody at once (I6).
 //!
-//! Next: in the folder beside this file `draw.rs` for what clients ask for, `waiting.rs` for series and the waitlist,
+//! Next: in the folder beside this file `draw.rs` for what clients ask for, `moves.rs` for visits that are moved, `waiting.rs` for series and the waitlist,
 //! `checks.rs` for what a view must say.
 
 mod checks;
 mod draw;
 mod fits;
 mod kept;
+mod moves;
 mod visits;
 mod waiting;
 
@@ -19,8 +20,7 @@ use std::collections::BTreeMap;
 use maitred_booking::flash_sales::Versioned;
 use maitred_booking::salons::booking::BookedItem;
 use maitred_booking::salons::command::{
-    Advance, Book, Change, Command, EmployeePatch, ForCustomer, PlanChange, Reschedule, SettingsPatch,
-    WantedItem,
+    Advance, Book, Change, Command, EmployeePatch, ForCustomer, PlanChange, SettingsPatch, WantedItem,
 };
 use maitred_booking::salons::fact::{Customer, Employee, Resource, Service, Settings};
 use maitred_booking::salons::plan::PlanState;
@@ -282,31 +282,19 @@ impl Salon {
         }
     }
 
-    fn reschedule(&self, command: &Reschedule, at: Timestamp) -> Verdict {
-        let found = self.bookings.at_version(command.booking, command.if_version, "booking-not-found")?;
-        match status_at(&found.is, at) {
-            BookingStatus::Held | BookingStatus::Confirmed => {}
-            BookingStatus::Expired => return Err("hold-expired"),
-            _ => return Err("invalid-transition"),
-        }
-        let items = items_of(command, &found.is);
-        self.require_items(&items)?;
-        let diary = Diary::new(self, command.starts_at, at, Some(found.is.id));
-        if diary.fits(&items, command.starts_at, command.force) {
-            Ok(Effect::Updated)
-        } else {
-            Err("slot-unavailable")
-        }
-    }
-
     fn require_items(&self, items: &[WantedItem]) -> Result<(), &'static str> {
         for item in items {
             self.services.get(item.service).ok_or("service-not-found")?;
-            if let Some(employee) = item.employee {
-                self.employees.get(employee).ok_or("employee-not-found")?;
-            }
+            self.require_employee(item.employee)?;
         }
         Ok(())
+    }
+
+    fn require_employee(&self, employee: Option<Uuid>) -> Result<(), &'static str> {
+        match employee {
+            Some(id) if self.employees.get(id).is_none() => Err("employee-not-found"),
+            _ => Ok(()),
+        }
     }
 
     fn advance(&self, change: &Change<Uuid, Advance>, at: Timestamp) -> Verdict {
@@ -431,15 +419,8 @@ impl Salon {
             return Err(format!("it is of {}", is.customer));
         }
         let diary = Diary::new(self, book.starts_at, at, None);
-        check_items(&diary, &book.items, is, book.starts_at, book.force)
-    }
-
-    fn check_moved(&self, command: &Reschedule, is: &Booking, at: Timestamp) -> Result<(), String> {
-        let known = &self.bookings.current(command.booking).ok_or("it is not there")?.is;
-        let Booking { starts_at, ends_at, items, forced, .. } = is.clone();
-        same(is, &Booking { starts_at, ends_at, items, forced, ..known.clone() })?;
-        let diary = Diary::new(self, command.starts_at, at, Some(known.id));
-        check_items(&diary, &items_of(command, known), is, command.starts_at, command.force)
+        let tasks = self.tasks(&book.items).ok_or("a service is not there")?;
+        check_items(&diary, &tasks, is, book.starts_at, book.force)
     }
 
     /// Puts a booking. Holds that are over where it claims time are settled before it.
@@ -469,12 +450,6 @@ impl Salon {
         }
         self.bookings.adopt(new.id, effect, found, (seq, at))
     }
-}
-
-/// The services of a visit that is moved: the same by the same employees, unless there are others.
-fn items_of(command: &Reschedule, booking: &Booking) -> Vec<WantedItem> {
-    let same = |item: &BookedItem| WantedItem { service: item.service, employee: Some(item.employee.id) };
-    command.items.clone().unwrap_or_else(|| booking.items.iter().map(same).collect())
 }
 
 /// Where a booking stands: a hold that is over is expired.

@@ -2,6 +2,7 @@
 //! way. First a salon is set up; then visits are booked, moved and called off, while who works when is changed.
 
 use maitred_booking::money::{Currency, Money};
+use maitred_booking::salons::booking::BookedItem;
 use maitred_booking::salons::command::{
     Advance, Book, BookSeries, CancelSeries, Change, Command, CustomerDetails, CustomerPatch,
     EmployeeDetails, EmployeePatch, EnterWaitlist, ForCustomer, OnClash, PlanChange, PutCustomer,
@@ -14,7 +15,7 @@ use maitred_booking::salons::{BookingStatus, Decimal, LegacyStatus};
 use maitred_core::{TenantNumber, Timestamp};
 use uuid::Uuid;
 
-use super::fits::{DAY, Diary, MINUTE, instant, minute};
+use super::fits::{DAY, Diary, MINUTE, Task, instant, minute};
 use super::waiting::RULES;
 use super::{Salon, Salons};
 use crate::random::Random;
@@ -159,7 +160,7 @@ impl Salon {
     fn any_start(
         &self,
         random: &mut Random,
-        items: &[WantedItem],
+        tasks: Option<&[Task]>,
         now: Timestamp,
         except: Option<Uuid>,
         force: bool,
@@ -173,7 +174,7 @@ impl Salon {
         let mut start = any();
         let diary = Diary::new(self, start, now, except);
         for _ in 0..LOOKS {
-            if diary.fits(items, start, force) {
+            if tasks.is_some_and(|tasks| diary.has_room(tasks, start, force)) {
                 break;
             }
             start = any();
@@ -184,7 +185,7 @@ impl Salon {
     fn any_book(&self, random: &mut Random, now: Timestamp) -> Command {
         let items = self.any_items(random);
         let force = random.chance(1, 8);
-        let starts_at = self.any_start(random, &items, now, None, force);
+        let starts_at = self.any_start(random, self.tasks(&items).as_deref(), now, None, force);
         let known: Vec<Uuid> = self.customers.there().map(|customer| customer.id).collect();
         let customer = match random.below(32) {
             0 => ForCustomer::Known(Uuid::max()),
@@ -270,21 +271,27 @@ impl Salon {
     fn any_reschedule(&self, random: &mut Random, now: Timestamp) -> Command {
         let (booking, version) = self.any_booking(random);
         let force = random.chance(1, 8);
-        let others = random.chance(1, 3).then(|| self.any_items(random));
-        let wanted = others.clone().or_else(|| {
-            let known = self.bookings.current(booking)?;
-            let same = |item: &maitred_booking::salons::booking::BookedItem| WantedItem {
-                service: item.service,
-                employee: Some(item.employee.id),
-            };
-            Some(known.is.items.iter().map(same).collect())
-        });
-        let starts_at = match self.bookings.current(booking) {
-            Some(known) if random.chance(1, 8) => known.is.starts_at,
-            _ => self.any_start(random, &wanted.unwrap_or_default(), now, Some(booking), force),
+        let known = self.bookings.current(booking).map(|found| &found.is);
+        let items = match (random.below(6), known) {
+            (0..2, _) => Some(self.any_items(random)),
+            // Some send back what they read, or what they read by other employees.
+            (2, Some(known)) => {
+                let keeps = random.chance(1, 2);
+                let same = |item: &BookedItem| WantedItem {
+                    service: item.service,
+                    employee: keeps.then_some(item.employee.id),
+                };
+                Some(known.items.iter().map(same).collect())
+            }
+            _ => None,
+        };
+        let tasks = known.and_then(|known| self.tasks_of_moved(known, items.as_deref()).ok());
+        let starts_at = match known {
+            Some(known) if random.chance(1, 8) => known.starts_at,
+            _ => self.any_start(random, tasks.as_deref(), now, Some(booking), force),
         };
         let if_version = any_version(random, version);
-        Command::Reschedule(Reschedule { booking, starts_at, items: others, force, if_version })
+        Command::Reschedule(Reschedule { booking, starts_at, items, force, if_version })
     }
 
     fn any_step_of_a_booking(&self, random: &mut Random) -> Command {

@@ -5,7 +5,7 @@
 
 use maitred_booking::salons::booking::BookedItem;
 use maitred_booking::salons::command::WantedItem;
-use maitred_booking::salons::fact::{Buffers, Employee, Resource, Service, ServiceTime, Settings};
+use maitred_booking::salons::fact::{Buffers, Employee, Resource, ServiceTime, Settings};
 use maitred_booking::salons::plan::{AbsenceTime, Day, DayTime, Pattern, PlanState};
 use maitred_booking::slot::ResourceNumber;
 use maitred_core::Timestamp;
@@ -27,6 +27,50 @@ struct Occupied {
     to: i64,
     before: i64,
     after: i64,
+}
+
+/// A service that is to be done at a visit, and by whom.
+#[derive(Debug, Clone)]
+pub(super) struct Task {
+    pub(super) service: Uuid,
+    time: ServiceTime,
+    kind: Option<String>,
+    can_be_booked: bool,
+    employee: Option<Uuid>,
+    /// The employee does it in the visit that is moved already: nobody asks for the skill.
+    is_kept: bool,
+}
+
+impl Salon {
+    /// Services as they are now, if they are all there.
+    pub(super) fn tasks(&self, items: &[WantedItem]) -> Option<Vec<Task>> {
+        items.iter().map(|item| self.task(item)).collect()
+    }
+
+    pub(super) fn task(&self, item: &WantedItem) -> Option<Task> {
+        let service = self.services.get(item.service)?;
+        Some(Task {
+            service: service.id,
+            time: service.time,
+            kind: service.needs_resource.clone(),
+            can_be_booked: service.active,
+            employee: item.employee,
+            is_kept: false,
+        })
+    }
+
+    /// A service as it was booked, by the same or another employee.
+    pub(super) fn task_as_booked(&self, item: &BookedItem, employee: Option<Uuid>) -> Task {
+        let resource = item.resource.and_then(|place| self.resources.current(place.id));
+        Task {
+            service: item.service,
+            time: item.time,
+            kind: resource.map(|resource| resource.is.kind.clone()),
+            can_be_booked: true,
+            employee,
+            is_kept: employee == Some(item.employee.id),
+        }
+    }
 }
 
 /// What is booked of whom at an instant, for questions about one local day.
@@ -81,35 +125,34 @@ impl<'a> Diary<'a> {
 
     /// Whether a visit can be booked to start at an instant, or with `force` be put there.
     pub(super) fn fits(&self, items: &[WantedItem], starts_at: Timestamp, force: bool) -> bool {
-        let services: Option<Vec<&Service>> =
-            items.iter().map(|item| self.salon.services.get(item.service)).collect();
-        let Some(services) = services else { return false };
-        if !force && (services.iter().any(|service| !service.active) || !self.may_start(starts_at)) {
+        self.salon.tasks(items).is_some_and(|tasks| self.has_room(&tasks, starts_at, force))
+    }
+
+    /// The same of tasks.
+    pub(super) fn has_room(&self, tasks: &[Task], starts_at: Timestamp, force: bool) -> bool {
+        if !force && (tasks.iter().any(|task| !task.can_be_booked) || !self.may_start(starts_at)) {
             return false;
         }
         let mut start = minute(starts_at);
-        items.iter().zip(services).all(|(item, service)| {
+        tasks.iter().all(|task| {
             let begins = start;
-            start += i64::from(service.time.duration_minutes);
-            let can = |page: &Page<'_, Employee>| self.does(page, item, service, begins, force);
-            let has = |page: &Page<'_, Resource>| self.has(page, service, begins, force);
-            self.employees.iter().any(can)
-                && (service.needs_resource.is_none() || self.resources.iter().any(has))
+            start += i64::from(task.time.duration_minutes);
+            let can = |page: &Page<'_, Employee>| self.does(page, task, begins, force);
+            let has = |page: &Page<'_, Resource>| self.has(page, task, begins, force);
+            self.employees.iter().any(can) && (task.kind.is_none() || self.resources.iter().any(has))
         })
     }
 
     /// Whether a booked item is with somebody, and somewhere, that it may be with.
-    pub(super) fn allows(&self, item: &BookedItem, wanted: &WantedItem, force: bool) -> bool {
-        let Some(service) = self.salon.services.get(wanted.service) else { return false };
+    pub(super) fn allows(&self, item: &BookedItem, task: &Task, force: bool) -> bool {
         let begins = minute(item.starts_at);
         let employee = self.employees.iter().find(|page| page.is.id == item.employee.id);
         let resource = item.resource.map(|place| self.resources.iter().find(|page| page.is.id == place.id));
-        let has = |page: Option<&Page<'_, Resource>>| {
-            page.is_some_and(|page| self.has(page, service, begins, force))
-        };
-        item.time == service.time
-            && employee.is_some_and(|page| self.does(page, wanted, service, begins, force))
-            && resource.is_some() == service.needs_resource.is_some()
+        let has =
+            |page: Option<&Page<'_, Resource>>| page.is_some_and(|page| self.has(page, task, begins, force));
+        item.time == task.time
+            && employee.is_some_and(|page| self.does(page, task, begins, force))
+            && resource.is_some() == task.kind.is_some()
             && resource.is_none_or(has)
     }
 
@@ -124,29 +167,22 @@ impl<'a> Diary<'a> {
             && minute(starts_at).rem_euclid(DAY) % i64::from(self.settings.step_minutes) == 0
     }
 
-    fn does(
-        &self,
-        page: &Page<'_, Employee>,
-        item: &WantedItem,
-        service: &Service,
-        begins: i64,
-        force: bool,
-    ) -> bool {
-        let skilled = page.is.active && page.is.skills.contains(&service.id);
-        let suits = match item.employee {
-            Some(named) => page.is.id == named && (skilled || force),
-            None => skilled,
+    fn does(&self, page: &Page<'_, Employee>, task: &Task, begins: i64, force: bool) -> bool {
+        let may = page.is.active && (task.is_kept || page.is.skills.contains(&task.service));
+        let suits = match task.employee {
+            Some(named) => page.is.id == named && (may || force),
+            None => may,
         };
         suits
-            && employee_time(&service.time, begins).all(|time| {
+            && employee_time(&task.time, begins).all(|time| {
                 self.is_apart(time, &page.booked, force) && (force || self.is_worked(time, &page.works))
             })
     }
 
-    fn has(&self, page: &Page<'_, Resource>, service: &Service, begins: i64, force: bool) -> bool {
+    fn has(&self, page: &Page<'_, Resource>, task: &Task, begins: i64, force: bool) -> bool {
         page.is.active
-            && service.needs_resource.as_ref() == Some(&page.is.kind)
-            && self.is_apart(resource_time(&service.time, begins), &page.booked, force)
+            && task.kind.as_ref() == Some(&page.is.kind)
+            && self.is_apart(resource_time(&task.time, begins), &page.booked, force)
     }
 
     fn is_worked(&self, time: Occupied, works: &[bool]) -> bool {

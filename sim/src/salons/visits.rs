@@ -2,27 +2,26 @@
 
 use maitred_booking::salons::Booking;
 use maitred_booking::salons::booking::BookedItem;
-use maitred_booking::salons::command::WantedItem;
 use maitred_core::Timestamp;
 
-use super::fits::{self, Diary, spans};
+use super::fits::{self, Diary, Task, spans};
 
 /// A visit has the services that were asked for, one behind the other from a start on, each with whom it may be with.
 pub(super) fn check_items(
     diary: &Diary<'_>,
-    wanted: &[WantedItem],
+    tasks: &[Task],
     is: &Booking,
     starts_at: Timestamp,
     force: bool,
 ) -> Result<(), String> {
     let mut start = starts_at;
-    for (item, wanted) in is.items.iter().zip(wanted) {
-        if (item.service, item.starts_at) != (wanted.service, start) || !diary.allows(item, wanted, force) {
+    for (item, task) in is.items.iter().zip(tasks) {
+        if (item.service, item.starts_at) != (task.service, start) || !diary.allows(item, task, force) {
             return Err(format!("the product allots {item:?}, which nobody may have"));
         }
         start = fits::instant(fits::minute(start) + i64::from(item.time.duration_minutes));
     }
-    if (is.items.len(), is.starts_at, is.ends_at) == (wanted.len(), starts_at, start) {
+    if (is.items.len(), is.starts_at, is.ends_at) == (tasks.len(), starts_at, start) {
         Ok(())
     } else {
         Err(format!("the visit is {is:?}"))

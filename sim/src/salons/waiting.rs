@@ -98,6 +98,7 @@ impl Salon {
         if !occurrences.iter().map(|occurrence| occurrence.starts_at).eq(visits.iter().copied()) {
             return Err(format!("the visits are {occurrences:?}"));
         }
+        let tasks = self.tasks(&command.items).ok_or("a service is not there")?;
         let mut bookings = Vec::new();
         for Occurrence { starts_at, visited } in occurrences {
             let diary = Diary::new(self, *starts_at, when.1, None);
@@ -110,7 +111,7 @@ impl Salon {
                     if belongs != expected {
                         return Err(format!("a visit of the series is {is:?}"));
                     }
-                    check_items(&diary, &command.items, is, *starts_at, command.force)?;
+                    check_items(&diary, &tasks, is, *starts_at, command.force)?;
                     self.put_booking(Effect::Created, visit, when)?;
                     bookings.push(is.id);
                 }
@@ -348,7 +349,8 @@ impl Salon {
         };
         same(booking, &expected)?;
         let diary = Diary::new(self, start, at, None);
-        check_items(&diary, &items_of(&known), booking, start, false)?;
+        let tasks = self.tasks(&items_of(&known)).ok_or("a service is not there")?;
+        check_items(&diary, &tasks, booking, start, false)?;
         let booking = Versioned { version: 1, updated_at: at, is: booking.clone() };
         self.put_booking(Effect::Created, &booking, (seq, at))?;
         let offer = Some(OpenOffer { booking: booking.is.id, expires_at });

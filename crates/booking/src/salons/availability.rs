@@ -28,8 +28,8 @@ use jiff::civil::Date;
 use maitred_core::Timestamp;
 
 use super::calculus::{
-    Allotted, BUFFER_MINUTES_MAX, Choice, DAYS_MAX, Item, Misfit, Occupied, Offer, Question,
-    SERVICES_IN_A_ROW_MAX, Salon, Settings,
+    Allotted, BUFFER_MINUTES_MAX, DAYS_MAX, Item, Misfit, Occupied, Offer, Question, SERVICES_IN_A_ROW_MAX,
+    Salon, Settings,
 };
 use super::intervals::Span;
 use super::local_time::{aligned_starts, days, days_span, earlier, is_aligned, later, local_date, plus_days};
@@ -279,13 +279,9 @@ impl Search {
 impl Place {
     fn new(salon: &Salon, item: &Item) -> Place {
         let service = &item.service;
-        let suits = |id: u128| match item.employee {
-            Choice::Any => true,
-            Choice::One(wanted) => id == wanted,
-        };
         let employees = salon.employees.iter().enumerate();
         let mut candidates: Vec<Candidate> = employees
-            .filter(|(_, employee)| suits(employee.id) && employee.skills.contains(&service.id))
+            .filter(|(_, employee)| item.employee.allows(service, employee))
             .map(|(number, employee)| Candidate {
                 id: employee.id,
                 employee: number,
@@ -300,7 +296,7 @@ impl Place {
             .collect();
         resources.sort_by_key(|(id, _)| *id);
         Place {
-            is_named: matches!(item.employee, Choice::One(_)),
+            is_named: item.employee.named().is_some(),
             candidates,
             not_before: Timestamp::from_micros(i64::MIN),
             needs_resource: service.needs_resource.is_some(),

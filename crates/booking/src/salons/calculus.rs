@@ -192,8 +192,30 @@ pub struct Salon {
 pub enum Choice {
     /// Whoever suits best.
     Any,
-    /// This employee.
+    /// This employee, who must have the skill.
     One(u128),
+    /// This employee, who does it in the visit that is moved already: the skill is not asked for again.
+    Keeps(u128),
+}
+
+impl Choice {
+    /// The employee, if one is named.
+    pub fn named(self) -> Option<u128> {
+        match self {
+            Choice::Any => None,
+            Choice::One(id) | Choice::Keeps(id) => Some(id),
+        }
+    }
+
+    /// Whether an employee may do a service.
+    pub fn allows(self, service: &Service, employee: &Employee) -> bool {
+        let has_skill = || employee.skills.contains(&service.id);
+        match self {
+            Choice::Any => has_skill(),
+            Choice::One(wanted) => employee.id == wanted && has_skill(),
+            Choice::Keeps(wanted) => employee.id == wanted,
+        }
+    }
 }
 
 /// A service of a visit.

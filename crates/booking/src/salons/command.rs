@@ -440,7 +440,8 @@ pub struct Reschedule {
     pub booking: Uuid,
     /// When it begins from now on.
     pub starts_at: Timestamp,
-    /// What is done from now on; the same by the same employees without it.
+    /// What is done from now on; the same by the same employees without it. What the visit has already stays as it was
+    /// booked ([`super::rules::wanted_of_moved`]).
     pub items: Option<Vec<WantedItem>>,
     /// As [`Book::force`].
     pub force: bool,

@@ -40,6 +40,37 @@ pub struct Wanted {
     pub service: Service,
     /// Who does it; whoever suits best without it.
     pub employee: Option<Uuid>,
+    /// Whether that employee does it in the visit that is moved already: then the skill is not asked for again.
+    pub is_kept: bool,
+}
+
+impl Wanted {
+    /// A service as it is now.
+    pub fn now(service: Service, employee: Option<Uuid>) -> Self {
+        Wanted { service, employee, is_kept: false }
+    }
+
+    /// An item of a visit that is moved, by `employee` from now on: its name, times and price are those it was booked
+    /// with, whatever has become of its service. Where it has a resource, it takes one of that kind.
+    pub fn as_booked(
+        view: &dyn Read,
+        tenant: TenantNumber,
+        item: &BookedItem,
+        employee: Option<Uuid>,
+    ) -> Self {
+        let resource = item.resource.and_then(|place| view::any::<Resource>(view, tenant, place.id, None));
+        let service = Service {
+            id: item.service,
+            name: item.name.clone(),
+            time: item.time,
+            price: item.price,
+            needs_resource: resource.map(|resource| resource.is.kind),
+            active: true,
+            deleted: false,
+            created_at: item.starts_at,
+        };
+        Wanted { service, employee, is_kept: employee == Some(item.employee.id) }
+    }
 }
 
 /// A salon as a question sees it, with what its numbers mean.
@@ -130,7 +161,8 @@ impl Gathered {
 }
 
 fn can_do(wanted: &Wanted, employee: &Employee) -> bool {
-    wanted.employee.is_none_or(|id| id == employee.id) && employee.skills.contains(&wanted.service.id)
+    wanted.employee.is_none_or(|id| id == employee.id)
+        && (wanted.is_kept || employee.skills.contains(&wanted.service.id))
 }
 
 fn calculated(settings: &Settings, zone: TimeZone) -> calculus::Settings {
@@ -167,10 +199,12 @@ impl<'a> Kinds<'a> {
     fn items(&self, wanted: &[Wanted]) -> Vec<Item> {
         let item = |wanted: &Wanted| {
             let kind = wanted.service.needs_resource.as_deref().and_then(|kind| self.number(kind));
-            Item {
-                service: wanted.service.time.calculated(wanted.service.id, kind),
-                employee: wanted.employee.map_or(Choice::Any, |id| Choice::One(id.as_u128())),
-            }
+            let employee = match wanted.employee {
+                None => Choice::Any,
+                Some(id) if wanted.is_kept => Choice::Keeps(id.as_u128()),
+                Some(id) => Choice::One(id.as_u128()),
+            };
+            Item { service: wanted.service.time.calculated(wanted.service.id, kind), employee }
         };
         wanted.iter().map(item).collect()
     }

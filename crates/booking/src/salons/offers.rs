@@ -47,7 +47,7 @@ pub fn wanted(view: &dyn Read, tenant: TenantNumber, items: &[WantedItem]) -> Op
         if let Some(employee) = item.employee {
             view::get::<Employee>(view, tenant, employee, None)?;
         }
-        service.active.then_some(Wanted { service, employee: item.employee })
+        service.active.then(|| Wanted::now(service, item.employee))
     };
     items.iter().map(known).collect()
 }

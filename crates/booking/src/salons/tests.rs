@@ -2,6 +2,7 @@
 //! and random histories against a naive model ([`history`]). Series are in `series`, who waits in `waitlist`.
 
 mod history;
+mod moves;
 mod records;
 mod series;
 mod transfer;
@@ -377,37 +378,6 @@ fn a_status_leads_where_it_leads() {
         let is_free = salon.book(salon.visit(salon.cut, Some(salon.ann), at(9, 0))).is_ok();
         assert_eq!(is_free, way.iter().any(|step| matches!(step, Cancel | NoShow)), "{way:?}");
     }
-}
-
-#[test]
-fn a_booking_moves_in_one_step_or_not_at_all() {
-    let mut salon = Salon::new();
-    let id = salon.book(salon.visit(salon.cut, Some(salon.ann), at(9, 0))).expect("free").is.id;
-    salon.book(salon.visit(salon.cut, Some(salon.ann), at(10, 0))).expect("free");
-    let to = |hour, minute| Reschedule {
-        booking: id,
-        starts_at: at(hour, minute),
-        items: None,
-        force: false,
-        if_version: None,
-    };
-    let before = salon.world.view.hash();
-    let rejection = salon.submit(Command::Reschedule(to(9, 45))).expect_err("taken");
-    assert_eq!(rejection.code, "slot-unavailable");
-    assert_eq!(salon.world.view.hash(), before);
-    let (effect, moved) =
-        salon.submit(Command::Reschedule(to(9, 15))).expect("its own time is not in its way");
-    assert_eq!((effect, moved.version, moved.is.starts_at), (Effect::Updated, 2, at(9, 15)));
-    assert_eq!(moved.is.items[0].employee, salon.ann, "the employee stays");
-    assert_eq!(salon.submit(Command::Reschedule(to(9, 15))).expect("as it is").0, Effect::Unchanged);
-    salon.refused(salon.visit(salon.cut, Some(salon.ann), at(9, 0)), "no_employee");
-    let stale = Reschedule { if_version: Some(1), ..to(11, 0) };
-    let rejection = salon.submit(Command::Reschedule(stale)).expect_err("it is at version 2");
-    assert_eq!((rejection.class, &*rejection.code), (Class::Precondition, "version-mismatch"));
-    salon.advance(id, Advance::Cancel).expect("cancelled");
-    let rejection = salon.submit(Command::Reschedule(to(11, 0))).expect_err("it is cancelled");
-    assert_eq!(rejection.code, "invalid-transition");
-    salon.book(salon.visit(salon.cut, Some(salon.ann), at(9, 0))).expect("free again");
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod drawn;
 mod model;
 
 use super::*;
-use crate::salons::calculus::{Buffers, Employee, Processing, Resource, Service};
+use crate::salons::calculus::{Buffers, Choice, Employee, Processing, Resource, Service};
 use crate::salons::intervals::Intervals;
 use jiff::tz::TimeZone;
 

@@ -5,6 +5,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use maitred_engine::View;
 use maitred_web::{
     AsOf, AtLeast, Attempt, JsonBody, Page, Path, Permission, Preconditions, Problem, Query, Time,
 };
@@ -18,9 +19,9 @@ use super::tokens;
 use super::{ListQuery, RecordVersion, if_version, read_reply, submit, write_reply};
 use crate::app::{Accepted, App, Scope};
 use crate::parameters::{IdempotencyHeader, IfMatchHeader, IfNoneMatchHeader, PositionHeader, TenantPath};
-use crate::salons::booking::{BookedItem, Booking};
+use crate::salons::booking::Booking;
 use crate::salons::command::{Advance, Change, Command, Reschedule, WantedItem};
-use crate::salons::rules::Outcome;
+use crate::salons::rules::{Outcome, wanted_of_moved};
 use crate::salons::view;
 
 /// By what right a booking is touched.
@@ -262,7 +263,8 @@ pub async fn no_show(
 #[serde(deny_unknown_fields)]
 pub struct RescheduleInput {
     starts_at: Time,
-    /// What is done from now on; the same by the same employees without it.
+    /// What is done from now on; the same by the same employees without it. A service that the visit has already keeps
+    /// the time and price that it was booked with.
     #[schema(min_items = 1, max_items = 10)]
     #[serde(default)]
     items: Option<Vec<BookingItemInput>>,
@@ -273,6 +275,11 @@ pub struct RescheduleInput {
 }
 
 /// Move a booking in one step: it has its old time, or its new one.
+///
+/// What was agreed stays: services that the visit has keep the names, times and prices that they were booked with, also
+/// where a service is another by now, cannot be booked any more or is gone, and whoever does them may go on without the
+/// skill. Only what is free matters. A service that is new to the visit is taken as it is now, and an employee who is new
+/// to a service must have the skill.
 #[utoipa::path(
     post,
     path = "/v1/tenants/{tenant}/bookings/{id}/reschedule",
@@ -306,14 +313,12 @@ pub async fn reschedule(
     let command = Reschedule { booking: id, starts_at, items: items.clone(), force: value.force, if_version };
     let accepted = submit(&app, &scope, &attempt, &bytes, Command::Reschedule(command)).await;
     let accepted = accepted.map_err(|problem| {
-        let items = items.unwrap_or_else(|| items_of(&app, &scope, id));
-        with_alternatives(&app, &scope, problem, starts_at, (&items, Some(id)))
+        let wanted = |view: &View| {
+            let booking = view::get::<Booking>(view, scope.tenant, id, None)?.is;
+            let wanted = wanted_of_moved(view, scope.tenant, &booking, items.as_deref()).ok()?;
+            wanted.iter().all(|wanted| wanted.service.active).then_some(wanted)
+        };
+        with_alternatives(&app, &scope, problem, starts_at, (wanted, Some(id)))
     })?;
     Ok(answer(&app, &scope, accepted))
-}
-
-fn items_of(app: &App, scope: &Scope, id: Uuid) -> Vec<WantedItem> {
-    let found = view::get::<Booking>(&app.engine().view(), scope.tenant, id, None);
-    let item = |item: &BookedItem| WantedItem { service: item.service, employee: Some(item.employee.id) };
-    found.map_or(Vec::new(), |found| found.is.items.iter().map(item).collect())
 }

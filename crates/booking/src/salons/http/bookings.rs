@@ -27,7 +27,7 @@ use crate::salons::booking::Booking;
 use crate::salons::bookings_view::{self, BookingPlace, BookingQuery};
 use crate::salons::command::{Book, Command, ForCustomer, WantedItem};
 use crate::salons::fact::{Customer, Service};
-use crate::salons::gather::Asked;
+use crate::salons::gather::{Asked, Wanted};
 use crate::salons::offers;
 use crate::salons::rules::{Outcome, SLOT_UNAVAILABLE};
 use crate::salons::view;
@@ -130,8 +130,10 @@ pub async fn create(
     };
     let (starts_at, items) = (command.starts_at, command.items.clone());
     let accepted = submit(&app, &scope, &attempt, &bytes, Command::Book(command)).await;
-    let accepted =
-        accepted.map_err(|problem| with_alternatives(&app, &scope, problem, starts_at, (&items, None)))?;
+    let accepted = accepted.map_err(|problem| {
+        let wanted = |view: &View| offers::wanted(view, scope.tenant, &items);
+        with_alternatives(&app, &scope, problem, starts_at, (wanted, None))
+    })?;
     let Accepted { outcome: Outcome::Booking(effect, booking), position, replayed } = accepted else {
         unreachable!("a booking is answered with {accepted:?}");
     };
@@ -150,13 +152,13 @@ pub(super) fn for_customer(id: Option<Uuid>, new: Option<CustomerInput>) -> Resu
     }
 }
 
-/// Names starts that are to be had to whoever is refused one.
+/// Names starts that are to be had to whoever is refused one; `wanted` says for which services, if they can be booked.
 pub(super) fn with_alternatives(
     app: &App,
     scope: &Scope,
     problem: Problem,
     starts_at: Timestamp,
-    (items, except): (&[WantedItem], Option<Uuid>),
+    (wanted, except): (impl FnOnce(&View) -> Option<Vec<Wanted>>, Option<Uuid>),
 ) -> Problem {
     if problem.code() != SLOT_UNAVAILABLE {
         return problem;
@@ -164,7 +166,7 @@ pub(super) fn with_alternatives(
     let view = app.engine().view();
     let now = app.engine().now().max(view.timestamp());
     let asked = Asked { view: &view, tenant: scope.tenant, now, except };
-    let found: Vec<Slot> = match offers::wanted(&view, scope.tenant, items) {
+    let found: Vec<Slot> = match wanted(&view) {
         Some(wanted) => {
             let nearest = offers::alternatives(&asked, &wanted, starts_at);
             nearest.iter().map(|offer| Slot::new(offer, &wanted)).collect()

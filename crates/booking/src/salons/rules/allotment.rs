@@ -4,7 +4,7 @@
 //! is guarded once more by the claims themselves.
 
 use maitred_core::time::TIMESTAMP_MAX;
-use maitred_core::{Context, Read, Rejection, Timestamp};
+use maitred_core::{Context, Read, Rejection, TenantNumber, Timestamp};
 use uuid::Uuid;
 
 use super::{not_found, waitlist};
@@ -48,18 +48,54 @@ pub(super) fn asked<'a>(view: &'a dyn Read, except: Option<Uuid>, cx: &Context) 
 
 /// The services of a visit, as they are now.
 pub(super) fn wanted(view: &dyn Read, items: &[WantedItem], cx: &Context) -> Result<Vec<Wanted>, Rejection> {
-    let known = |item: &WantedItem| {
-        let service = there::<Service>(view, item.service, cx)?;
-        if let Some(employee) = item.employee {
-            there::<Employee>(view, employee, cx)?;
-        }
-        Ok(Wanted { service, employee: item.employee })
-    };
-    items.iter().map(known).collect()
+    items.iter().map(|item| wanted_now(view, cx.tenant, item)).collect()
 }
 
-fn there<T: Kept>(view: &dyn Read, id: Uuid, cx: &Context) -> Result<T, Rejection> {
-    let found = view::get::<T>(view, cx.tenant, id, None).ok_or_else(not_found::<T>)?;
+/// The services of a visit that is moved; without `items` the same by the same employees.
+///
+/// What was agreed stays: a service that the visit has already keeps the name, times and price that it was booked with,
+/// though it may be another by now, or cannot be booked any more, or is gone; and whoever does it already may go on,
+/// with the skill or without. So a visit can always be moved to where its employees and resources are free. A service
+/// that is new to the visit is taken as it is now and must be there; an employee who is new to a service must have the
+/// skill.
+///
+/// # Errors
+/// 404 where a service that is new to the visit, or an employee, is not there.
+pub fn wanted_of_moved(
+    view: &dyn Read,
+    tenant: TenantNumber,
+    booking: &Booking,
+    items: Option<&[WantedItem]>,
+) -> Result<Vec<Wanted>, Rejection> {
+    let Some(items) = items else {
+        let same = |item: &BookedItem| {
+            there::<Employee>(view, tenant, item.employee.id)?;
+            Ok(Wanted::as_booked(view, tenant, item, Some(item.employee.id)))
+        };
+        return booking.items.iter().map(same).collect();
+    };
+    let wanted = |item: &WantedItem| {
+        let mut known = booking.items.iter().filter(|known| known.service == item.service);
+        let same = known.clone().find(|known| Some(known.employee.id) == item.employee);
+        let Some(known) = same.or_else(|| known.next()) else { return wanted_now(view, tenant, item) };
+        if let Some(employee) = item.employee {
+            there::<Employee>(view, tenant, employee)?;
+        }
+        Ok(Wanted::as_booked(view, tenant, known, item.employee))
+    };
+    items.iter().map(wanted).collect()
+}
+
+fn wanted_now(view: &dyn Read, tenant: TenantNumber, item: &WantedItem) -> Result<Wanted, Rejection> {
+    let service = there::<Service>(view, tenant, item.service)?;
+    if let Some(employee) = item.employee {
+        there::<Employee>(view, tenant, employee)?;
+    }
+    Ok(Wanted::now(service, item.employee))
+}
+
+fn there<T: Kept>(view: &dyn Read, tenant: TenantNumber, id: Uuid) -> Result<T, Rejection> {
+    let found = view::get::<T>(view, tenant, id, None).ok_or_else(not_found::<T>)?;
     Ok(found.is)
 }
 

@@ -3,13 +3,15 @@
 use maitred_core::{Class, Context, Decision, Read, Rejection, Timestamp};
 use uuid::Uuid;
 
-use super::allotment::{self, Wish, allot, asked, end_of, settle_holds_in_the_way, unavailable, wanted};
+use super::allotment::{
+    self, Wish, allot, asked, end_of, settle_holds_in_the_way, unavailable, wanted, wanted_of_moved,
+};
 use super::records::new_customer;
 use super::{Decided, Effect, Outcome, at_version, next_version, not_found, waitlist};
 use crate::flash_sales::Versioned;
-use crate::salons::booking::{BookedItem, Booking, BookingStatus};
+use crate::salons::booking::{Booking, BookingStatus};
 use crate::salons::bookings_view;
-use crate::salons::command::{Advance, Book, Change, ForCustomer, Reschedule, WantedItem};
+use crate::salons::command::{Advance, Book, Change, ForCustomer, Reschedule};
 use crate::salons::fact::{Customer, Fact};
 use crate::salons::validation;
 use crate::salons::view;
@@ -89,11 +91,7 @@ pub(super) fn reschedule(view: &dyn Read, command: &Reschedule, cx: &Context) ->
         BookingStatus::Held | BookingStatus::Confirmed => {}
         status => return Err(invalid_transition(status)),
     }
-    let same = || {
-        let item = |item: &BookedItem| WantedItem { service: item.service, employee: Some(item.employee.id) };
-        found.is.items.iter().map(item).collect::<Vec<_>>()
-    };
-    let wanted = wanted(view, &command.items.clone().unwrap_or_else(same), cx)?;
+    let wanted = wanted_of_moved(view, cx.tenant, &found.is, command.items.as_deref())?;
     let starts_at = command.starts_at;
     let wish = Wish { wanted: &wanted, starts_at, force: command.force, beside: &[] };
     let items = allot(&asked(view, Some(found.is.id), cx), &wish).map_err(unavailable)?;

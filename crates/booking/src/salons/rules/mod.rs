@@ -19,7 +19,7 @@ use maitred_core::{
 };
 use serde::{Deserialize, Serialize};
 
-pub use self::allotment::SLOT_UNAVAILABLE;
+pub use self::allotment::{SLOT_UNAVAILABLE, wanted_of_moved};
 pub use self::bookings::OPEN_HOLDS_MAX;
 use super::booking::{Booking as Visit, BookingV1};
 use super::command::Command;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::model::Busy;
 use super::*;
+use crate::salons::calculus::Choice;
 use proptest::prelude::*;
 
 const DAY: i64 = 1_440;
@@ -69,7 +70,7 @@ pub(super) struct Drawn {
     pub(super) shortest: u32,
     pub(super) notice: (i64, u32, u32),
     pub(super) services: Vec<Service>,
-    pub(super) items: Vec<(usize, Option<u128>)>,
+    pub(super) items: Vec<(usize, Choice)>,
     pub(super) people: Vec<DrawnPerson>,
     pub(super) chairs: Vec<(u32, Vec<Busy>)>,
     pub(super) tries: Vec<i64>,
@@ -158,7 +159,12 @@ fn services() -> impl Strategy<Value = Vec<Service>> {
 }
 
 pub(super) fn drawn() -> impl Strategy<Value = Drawn> {
-    let item = (0..3_usize, prop::option::weighted(0.2, 1..4_u128));
+    let choice = prop_oneof![
+        8 => Just(Choice::Any),
+        1 => (1..4_u128).prop_map(Choice::One),
+        1 => (1..4_u128).prop_map(Choice::Keeps)
+    ];
+    let item = (0..3_usize, choice);
     let steps = (prop::sample::select(vec![5_u32, 7, 10, 15, 20, 30, 45, 60]), 0..4_u32);
     (places(), 1..3_i64).prop_flat_map(move |((zone, first_day), days)| {
         (

@@ -8,6 +8,7 @@
 
 use super::drawn::{Drawn, DrawnPerson, date_of, drawn};
 use super::*;
+use crate::salons::calculus::Choice;
 use crate::salons::local_time::first_instant;
 use crate::salons::shifts::{Absence, DaySpan, ShiftPlan, WeeklyPattern};
 use proptest::prelude::*;
@@ -144,14 +145,14 @@ impl Model {
     }
 
     fn can(&self, person: &Person, item: &Item, start: i64) -> bool {
-        let named = match item.employee {
-            Choice::Any => true,
-            Choice::One(id) => id == person.id,
+        let has_skill = person.skills.contains(&item.service.id);
+        let may = match item.employee {
+            Choice::Any => has_skill,
+            Choice::One(id) => id == person.id && has_skill,
+            Choice::Keeps(id) => id == person.id,
         };
         let does = |piece: Busy| self.is_worked(&person.works, piece) && self.is_clear(&person.busy, piece);
-        named
-            && person.skills.contains(&item.service.id)
-            && Model::pieces(&item.service, start).into_iter().all(does)
+        may && Model::pieces(&item.service, start).into_iter().all(does)
     }
 
     /// The free minutes beside a piece, on one side; no more than the shortest service are counted.
@@ -181,9 +182,8 @@ impl Model {
             .find(|day| self.minutes.when(day * DAY) <= start)
             .unwrap();
         let (midnight, next) = (self.minutes.when(day * DAY), self.minutes.when((day + 1) * DAY));
-        let is_demanded = |number: usize| {
-            matches!(items[number].employee, Choice::One(_)) || (number == 0 && first.is_some())
-        };
+        let is_demanded =
+            |number: usize| items[number].employee != Choice::Any || (number == 0 && first.is_some());
         let mut order: Vec<usize> = (0..items.len()).collect();
         order.sort_by_key(|number| (!is_demanded(*number), *number));
         let mut who: Vec<Option<u128>> = vec![None; items.len()];
@@ -325,9 +325,9 @@ fn occupied(minutes: &Minutes, busy: &[Busy], window: Span) -> Vec<Occupied> {
 
 impl Drawn {
     fn items(&self) -> Vec<Item> {
-        let of = |(service, employee): &(usize, Option<u128>)| Item {
+        let of = |(service, employee): &(usize, Choice)| Item {
             service: self.services[*service].clone(),
-            employee: employee.map_or(Choice::Any, Choice::One),
+            employee: *employee,
         };
         self.items.iter().map(of).collect()
     }
