@@ -4,7 +4,8 @@
 //! line of the record that it transcribes, and has steps that are done one after another on one connection; with
 //! `"fresh"` on a server of its own. A step is one of
 //! - `"post": {…}`: the table's path and body, with these members put over it, and those of `"without"` taken away;
-//! - `"send": "METHOD target"` as it stands, with `"headers"`, and a body given by `"json"` or `"text"`;
+//! - `"send": "METHOD target"` as it stands, with `"headers"`, and a body given by `"json"` or `"text"`, or of so
+//!   many `"bytes"`, which are no JSON;
 //!
 //! and what must come back: an answer by its name (`"is"`), or `"status"` and `"body"` (equal as a JSON value); no body
 //! where there is none of these; and `"answer_headers"` (`null`: there is no such header). `"peer"` is the status that the replaced service answered with, where ours is another one, on
@@ -60,6 +61,7 @@ struct Step {
     headers: BTreeMap<String, String>,
     json: Option<Value>,
     text: Option<String>,
+    bytes: Option<usize>,
     is: Option<String>,
     status: Option<u16>,
     #[serde(default, deserialize_with = "given")]
@@ -126,10 +128,11 @@ fn send(client: &mut Client, table: &Table, step: &Step, bound: &BTreeMap<String
         (None, json) => json.clone(),
         (Some(_), Some(_)) => panic!("a step has one body"),
     };
-    let body = match (json, &step.text) {
-        (Some(json), None) => fill(&json.to_string()),
-        (None, text) => text.clone().unwrap_or_default(),
-        (Some(_), Some(_)) => panic!("a step has one body"),
+    let body = match (json, &step.text, step.bytes) {
+        (Some(json), None, None) => fill(&json.to_string()),
+        (None, None, Some(bytes)) => "x".repeat(bytes),
+        (None, text, None) => text.clone().unwrap_or_default(),
+        _ => panic!("a step has one body"),
     };
     let filled: Vec<_> = step.headers.iter().map(|(name, value)| (&**name, fill(value))).collect();
     let typed = step.post.is_some() || step.json.is_some();
