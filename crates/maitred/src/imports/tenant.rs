@@ -1,6 +1,6 @@
 //! The tenant that records are imported into, which is made where it is not there.
 
-use maitred_booking::tenants::{self, CreateTenant, DropIns};
+use maitred_booking::tenants::{self, CreateTenant, DropIn, DropIns};
 use maitred_booking::{Booking, Command, Outcome};
 use maitred_core::{Actor, Rejection, TenantNumber};
 use maitred_engine::{Engine, Envelope, Unavailable};
@@ -10,6 +10,8 @@ pub const TIME_ZONE: &str = "Europe/Berlin";
 /// Its currency and its language.
 const CURRENCY: &str = "EUR";
 const LOCALE: &str = "de-DE";
+/// What answers for it: the clients of the system whose records they are go on with it.
+const DROP_IN: DropIn = DropIn::Fapi;
 /// What such a command counts as in the queue.
 const COMMAND_BYTES: usize = 1_024;
 
@@ -34,7 +36,7 @@ pub async fn find_or_make(
         time_zone: time_zone.to_owned(),
         currency: CURRENCY.to_owned(),
         locale: LOCALE.to_owned(),
-        drop_ins: DropIns::default(),
+        drop_ins: DropIns::NONE.with(DROP_IN),
         public: false,
         automatic: false,
     });

@@ -129,10 +129,21 @@ fn a_server_takes_the_same_and_makes_the_tenant() {
     let make = ["keys", "create", "--role", "integration", "--tenant", "appa", "--url", &url];
     let key = run_with(&make, &[("MAITRED_KEY", admin.trim_end())]).succeeds().stdout;
     assert_eq!(sums(&import(&key).succeeds()), [[0, 60, 0, 0], [0, 1500, 0, 0]]);
+    // The clients of the replaced system go on with it.
+    let list = |server: &Server, tenant: &str| {
+        let headers = format!("X-Tenant: {tenant}\r\nAuthorization: Bearer {}\r\n", admin.trim_end());
+        let (status, body) = server.ask("GET", "/api/bookings?start=2000&end=2100", &headers, "");
+        (status, serde_json::from_str::<Value>(&body).expect("JSON")["count"].as_u64())
+    };
+    assert_eq!(list(&server, "appa"), (200, Some(1500)));
     server.stop();
     // A folder is the same place.
     let ran = run(&["import", &bookings, "--tenant", "appa", "--data", &data]).succeeds();
     assert_eq!(sums(&ran), [[0, 1500, 0, 0]]);
+    run(&["import", &customers, &bookings, "--tenant", "there", "--data", &data]).succeeds();
+    let server = Server::start(&folder.path("data"), &["--auth"]);
+    assert_eq!(list(&server, "there"), (200, Some(1500)));
+    server.stop();
 }
 
 #[test]
