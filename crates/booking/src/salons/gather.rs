@@ -65,6 +65,7 @@ impl Wanted {
             time: item.time,
             price: item.price,
             needs_resource: resource.map(|resource| resource.is.kind),
+            // It was booked: whether it can be now is not asked, and how old it is by nobody.
             active: true,
             deleted: false,
             created_at: item.starts_at,

@@ -10,7 +10,8 @@
 //! - What is offered can be booked, and what is not offered cannot, unless somebody who works there forces it; that is
 //!   recorded. Force passes over shifts, buffers, notice and step; time that is taken stays taken.
 //! - A hold that is over is over for every rule and every read at that very instant ([`crate::timer`] only tidies up).
-//! - A booking carries the times and prices of its services as they were when it was booked.
+//! - A booking carries the times and prices of its services as they were when it was booked, through moves too: it can
+//!   be moved whatever has become of them ([`rules::wanted_of_moved`]).
 //! - A series is booked as a whole by one command, each of its visits as if it were booked alone ([`series`]).
 //! - A time that comes free is offered to whoever waits for it, in order of entry ([`waitlist`]).
 //! - Bookings of the replaced system have a date and nothing else of time: they are kept and shown ([`legacy`]).

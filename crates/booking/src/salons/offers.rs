@@ -23,7 +23,7 @@ use crate::slot::{self, Interval, ResourceNumber};
 /// The most alternatives that are named where a time is not to be had.
 pub const ALTERNATIVES_MAX: usize = 5;
 /// Among how many local days they are looked for: that of the wanted start, and those behind it.
-const ALTERNATIVE_DAYS: i32 = 8;
+pub const ALTERNATIVE_DAYS: i32 = 8;
 /// The most claims that are looked up at once.
 const CLAIMS_MAX: usize = 1_000;
 

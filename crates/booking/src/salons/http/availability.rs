@@ -14,6 +14,7 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 use uuid::Uuid;
 
+use super::aside;
 use super::clock::LocalDate;
 use super::shifts::days;
 use crate::app::{App, Scope};
@@ -172,7 +173,8 @@ impl Slot {
 ///
 /// Starts are aligned in local time from midnight to the salon's step. A local time that a change of clocks skips
 /// is moved forward by the gap; of one that comes twice the first is meant (RFC 5545, 3.3.5). Whatever is offered can be
-/// booked by `POST …/bookings` with the same services and employee, and nothing else can.
+/// booked by `POST …/bookings` with the same services and employee, and nothing else can. An answer has at most 100,000
+/// starts: a year of several employees at a short step has more, and is asked for in parts.
 #[utoipa::path(
     get,
     path = "/v1/tenants/{tenant}/availability",
@@ -181,6 +183,7 @@ impl Slot {
     params(TenantPath, AvailabilityQuery, PositionHeader),
     responses(
         (status = 200, description = "The starts", body = Availability),
+        (status = 400, description = "`query-invalid`: the days, the step or the services are not as they may be, or there are more than 100,000 starts"),
         (status = 404, description = "There is no such service or employee, or it cannot be booked"),
     )
 )]
@@ -208,21 +211,32 @@ pub async fn get(
     let wanted = offers::wanted(&view, tenant, &items);
     let wanted = wanted.ok_or_else(|| Problem::not_found("service or employee that can be booked"))?;
     let now = app.engine().now().max(view.timestamp());
-    let asked = Asked { view: &view, tenant, now, except: None };
     let days = Days {
         from: query.from.0,
         to: query.to.0,
         step_minutes: query.step_minutes,
         each_employee: query.expand.is_some(),
     };
+    let employee_days = aside::employee_days(&view, tenant, (query.from.0, query.to.0), employee);
+    let answer = move || {
+        let asked = Asked { view: &view, tenant, now, except: None };
+        let slots = slots(&asked, &wanted, &days)?;
+        let time_zone = zone(&view, tenant).iana_name().unwrap_or("UTC").to_owned();
+        Ok(Reply::ok(Availability { time_zone, slots }).at(view.position()).into_response())
+    };
+    aside::work_out(employee_days, answer).await?
+}
+
+/// All starts, unless there are more than one answer has.
+fn slots(asked: &Asked<'_>, wanted: &[Wanted], days: &Days) -> Result<Vec<Slot>, Problem> {
     let mut slots = Vec::new();
     let mut too_many = false;
-    offers::offers(&asked, &wanted, &days, |offer| {
+    offers::offers(asked, wanted, days, |offer| {
         too_many = slots.len() == SLOTS_MAX;
         if too_many {
             return ControlFlow::Break(());
         }
-        slots.push(Slot::new(offer, &wanted));
+        slots.push(Slot::new(offer, wanted));
         ControlFlow::Continue(())
     });
     if too_many {
@@ -230,6 +244,5 @@ pub async fn get(
             format!("there are more than {SLOTS_MAX} starts; ask for fewer days, or for a longer step");
         return Err(Problem::query_invalid("to", detail));
     }
-    let time_zone = zone(&view, tenant).iana_name().unwrap_or("UTC").to_owned();
-    Ok(Reply::ok(Availability { time_zone, slots }).at(view.position()).into_response())
+    Ok(slots)
 }

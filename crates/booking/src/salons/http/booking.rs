@@ -312,13 +312,14 @@ pub async fn reschedule(
     let starts_at = value.starts_at.0;
     let command = Reschedule { booking: id, starts_at, items: items.clone(), force: value.force, if_version };
     let accepted = submit(&app, &scope, &attempt, &bytes, Command::Reschedule(command)).await;
-    let accepted = accepted.map_err(|problem| {
-        let wanted = |view: &View| {
-            let booking = view::get::<Booking>(view, scope.tenant, id, None)?.is;
-            let wanted = wanted_of_moved(view, scope.tenant, &booking, items.as_deref()).ok()?;
-            wanted.iter().all(|wanted| wanted.service.active).then_some(wanted)
-        };
-        with_alternatives(&app, &scope, problem, starts_at, (wanted, Some(id)))
-    })?;
-    Ok(answer(&app, &scope, accepted))
+    let problem = match accepted {
+        Ok(accepted) => return Ok(answer(&app, &scope, accepted)),
+        Err(problem) => problem,
+    };
+    let wanted = |view: &View| {
+        let booking = view::get::<Booking>(view, scope.tenant, id, None)?.is;
+        let wanted = wanted_of_moved(view, scope.tenant, &booking, items.as_deref()).ok()?;
+        wanted.iter().all(|wanted| wanted.service.active).then_some(wanted)
+    };
+    Err(with_alternatives(&app, &scope, problem, starts_at, (wanted, Some(id))).await)
 }

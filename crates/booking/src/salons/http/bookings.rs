@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use super::aside;
 use super::availability::{EmployeeChoice, Slot};
 use super::bodies::{BookingBody, BookingStatusName, CustomerBody, ServiceBody};
 use super::customers::CustomerInput;
@@ -27,8 +28,9 @@ use crate::salons::booking::Booking;
 use crate::salons::bookings_view::{self, BookingPlace, BookingQuery};
 use crate::salons::command::{Book, Command, ForCustomer, WantedItem};
 use crate::salons::fact::{Customer, Service};
-use crate::salons::gather::{Asked, Wanted};
-use crate::salons::offers;
+use crate::salons::gather::{Asked, Wanted, zone};
+use crate::salons::local_time::{local_date, plus_days};
+use crate::salons::offers::{self, ALTERNATIVE_DAYS};
 use crate::salons::rules::{Outcome, SLOT_UNAVAILABLE};
 use crate::salons::view;
 
@@ -130,10 +132,13 @@ pub async fn create(
     };
     let (starts_at, items) = (command.starts_at, command.items.clone());
     let accepted = submit(&app, &scope, &attempt, &bytes, Command::Book(command)).await;
-    let accepted = accepted.map_err(|problem| {
-        let wanted = |view: &View| offers::wanted(view, scope.tenant, &items);
-        with_alternatives(&app, &scope, problem, starts_at, (wanted, None))
-    })?;
+    let accepted = match accepted {
+        Ok(accepted) => accepted,
+        Err(problem) => {
+            let wanted = |view: &View| offers::wanted(view, scope.tenant, &items);
+            return Err(with_alternatives(&app, &scope, problem, starts_at, (wanted, None)).await);
+        }
+    };
     let Accepted { outcome: Outcome::Booking(effect, booking), position, replayed } = accepted else {
         unreachable!("a booking is answered with {accepted:?}");
     };
@@ -153,7 +158,7 @@ pub(super) fn for_customer(id: Option<Uuid>, new: Option<CustomerInput>) -> Resu
 }
 
 /// Names starts that are to be had to whoever is refused one; `wanted` says for which services, if they can be booked.
-pub(super) fn with_alternatives(
+pub(super) async fn with_alternatives(
     app: &App,
     scope: &Scope,
     problem: Problem,
@@ -165,14 +170,19 @@ pub(super) fn with_alternatives(
     }
     let view = app.engine().view();
     let now = app.engine().now().max(view.timestamp());
-    let asked = Asked { view: &view, tenant: scope.tenant, now, except };
-    let found: Vec<Slot> = match wanted(&view) {
-        Some(wanted) => {
-            let nearest = offers::alternatives(&asked, &wanted, starts_at);
-            nearest.iter().map(|offer| Slot::new(offer, &wanted)).collect()
-        }
-        None => Vec::new(),
+    let tenant = scope.tenant;
+    let Some(wanted) = wanted(&view) else { return problem.with_member("alternatives", &[(); 0]) };
+    let from = local_date(&zone(&view, tenant), starts_at);
+    let days = (from, plus_days(from, ALTERNATIVE_DAYS));
+    let employee = if let [only] = &wanted[..] { only.employee } else { None };
+    let employee_days = aside::employee_days(&view, tenant, days, employee);
+    let find = move || -> Vec<Slot> {
+        let asked = Asked { view: &view, tenant, now, except };
+        let nearest = offers::alternatives(&asked, &wanted, starts_at);
+        nearest.iter().map(|offer| Slot::new(offer, &wanted)).collect()
     };
+    // What went wrong there is logged; the refusal stands without alternatives.
+    let found = aside::work_out(employee_days, find).await.unwrap_or_default();
     problem.with_member("alternatives", &found)
 }
 

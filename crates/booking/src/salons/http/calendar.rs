@@ -2,11 +2,13 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use maitred_core::{Read, TenantNumber};
 use maitred_web::{AsOf, AtLeast, Problem, Query, Reply, Time};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use super::aside;
 use super::bodies::{BookingBody, CustomerBody};
 use super::clock::LocalDate;
 use crate::app::{App, Scope};
@@ -101,17 +103,31 @@ pub async fn get(
     }
     let view = app.view(at_least).await?;
     let tenant = scope.tenant;
-    let Moment { as_of, at: now } = Moment::of(&app, &view, query.as_of)?;
-    let zone = zone_as_of(&view, tenant, as_of);
+    let moment = Moment::of(&app, &view, query.as_of)?;
+    let employee_days = aside::employee_days(&view, tenant, (query.from.0, query.to.0), query.employee_id);
+    let answer = move || {
+        let calendar = calendar(&view, tenant, moment, &query);
+        Reply::ok(calendar).at(view.position()).into_response()
+    };
+    aside::work_out(employee_days, answer).await
+}
+
+fn calendar(
+    view: &dyn Read,
+    tenant: TenantNumber,
+    Moment { as_of, at: now }: Moment,
+    query: &CalendarQuery,
+) -> Calendar {
+    let zone = zone_as_of(view, tenant, as_of);
     let range = days_span(&zone, query.from.0, query.to.0);
-    let asked = Asked { view: &view, tenant, now, except: None };
+    let asked = Asked { view, tenant, now, except: None };
     let wanted = |employee: &Employee| query.employee_id.is_none_or(|id| id == employee.id);
-    let employees: Vec<Employee> = view::all_as_of(&view, tenant, as_of);
+    let employees: Vec<Employee> = view::all_as_of(view, tenant, as_of);
     let days = |employee: Employee| {
-        let plan = view::plan(&view, tenant, employee.id, as_of).is;
+        let plan = view::plan(view, tenant, employee.id, as_of).is;
         let absences = Intervals::of(plan.absences.iter().map(|absence| absence.time.span(&zone)));
         let bookings = bookings_within(&asked, employee.number, range, as_of).into_iter().map(|booking| {
-            let customer = view::any::<Customer>(&view, tenant, booking.is.customer, as_of);
+            let customer = view::any::<Customer>(view, tenant, booking.is.customer, as_of);
             let mut body = BookingBody::new(booking, now);
             body.customer = customer.map(CustomerBody::from);
             body
@@ -127,5 +143,5 @@ pub async fn get(
     };
     let employees = employees.into_iter().filter(wanted).map(days).collect();
     let time_zone = zone.iana_name().unwrap_or("UTC").to_owned();
-    Ok(Reply::ok(Calendar { time_zone, employees }).at(view.position()).into_response())
+    Calendar { time_zone, employees }
 }

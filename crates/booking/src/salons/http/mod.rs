@@ -1,5 +1,6 @@
 //! The native API of salons. Handlers translate and nothing else: every rule stands in [`super::rules`].
 
+pub mod aside;
 pub mod availability;
 pub mod bodies;
 pub mod booking;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use super::aside;
 use super::clock::LocalDate;
 use crate::app::{App, Scope};
 use crate::parameters::{PositionHeader, TenantPath};
@@ -84,21 +85,26 @@ pub async fn list(
     days(query.from, query.to)?;
     let view = app.view(at_least).await?;
     let as_of = app.as_of(&view, query.as_of)?;
-    let zone = zone_as_of(&view, scope.tenant, as_of);
-    let range = days_span(&zone, query.from.0, query.to.0);
-    let wanted = |employee: &Employee| query.employee_id.is_none_or(|id| id == employee.id);
-    let employees: Vec<Employee> = view::all_as_of(&view, scope.tenant, as_of);
-    let mut items = Vec::new();
-    for employee in employees.into_iter().filter(wanted) {
-        let plan = view::plan(&view, scope.tenant, employee.id, as_of).is.calculated();
-        let shift = |starts_at: Timestamp, ends_at: Timestamp| Shift {
-            employee_id: employee.id,
-            starts_at: Time(starts_at),
-            ends_at: Time(ends_at),
-        };
-        let working = plan.working(&zone, range);
-        items.extend(working.spans().iter().map(|span| shift(span.starts_at, span.ends_at)));
-    }
-    let time_zone = zone.iana_name().unwrap_or("UTC").to_owned();
-    Ok(Reply::ok(Shifts { time_zone, items }).at(view.position()).into_response())
+    let tenant = scope.tenant;
+    let employee_days = aside::employee_days(&view, tenant, (query.from.0, query.to.0), query.employee_id);
+    let answer = move || {
+        let zone = zone_as_of(&view, tenant, as_of);
+        let range = days_span(&zone, query.from.0, query.to.0);
+        let wanted = |employee: &Employee| query.employee_id.is_none_or(|id| id == employee.id);
+        let employees: Vec<Employee> = view::all_as_of(&view, tenant, as_of);
+        let mut items = Vec::new();
+        for employee in employees.into_iter().filter(wanted) {
+            let plan = view::plan(&view, tenant, employee.id, as_of).is.calculated();
+            let shift = |starts_at: Timestamp, ends_at: Timestamp| Shift {
+                employee_id: employee.id,
+                starts_at: Time(starts_at),
+                ends_at: Time(ends_at),
+            };
+            let working = plan.working(&zone, range);
+            items.extend(working.spans().iter().map(|span| shift(span.starts_at, span.ends_at)));
+        }
+        let time_zone = zone.iana_name().unwrap_or("UTC").to_owned();
+        Reply::ok(Shifts { time_zone, items }).at(view.position()).into_response()
+    };
+    aside::work_out(employee_days, answer).await
 }
