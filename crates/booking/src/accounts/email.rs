@@ -6,6 +6,8 @@
 
 /// The longest address, in UTF-16 units, as that service counts.
 pub const EMAIL_UNITS_MAX: usize = 254;
+/// The longest address that mail is sent to, in bytes (RFC 5321).
+pub const EMAIL_BYTES_MAX: usize = 254;
 /// The longest part before the last `@`, in bytes.
 const LOCAL_BYTES_MAX: usize = 64;
 /// The longest part of a domain between two dots, in UTF-16 units.
@@ -126,6 +128,16 @@ pub fn normalise(text: &str) -> Option<String> {
 /// Whether a text could be what [`normalise`] gave.
 pub fn is_form(text: &str) -> bool {
     is_email(text) && text.to_lowercase() == text
+}
+
+/// Whether mail can be sent to a text as it stands: an address with one `@`, no blanks, no quotes and no control
+/// characters, of at most [`EMAIL_BYTES_MAX`] bytes.
+pub fn can_be_written_to(text: &str) -> bool {
+    let is_odd = |c: char| c.is_whitespace() || c.is_control() || c == '"';
+    text.len() <= EMAIL_BYTES_MAX
+        && is_email(text)
+        && text.matches('@').count() == 1
+        && !text.contains(is_odd)
 }
 
 /// The address in small letters, without what leads to the same inbox.
@@ -309,6 +321,38 @@ mod tests {
         check(&longest, Some(&longest));
         check(&longest.replace(".de", ".dee"), None);
         check(&format!("a@{}.de", "b".repeat(64)), None);
+    }
+
+    #[test]
+    fn mail_is_sent_to_what_is_one_plain_address() {
+        for text in ["eve@example.com", "Eve.Adams+hair@mail.example.co.uk", "jürgen@exämple.de"] {
+            assert!(can_be_written_to(text), "{text}");
+        }
+        let long =
+            format!("{}@{}.de", "a".repeat(64), ["b".repeat(60), "c".repeat(60), "d".repeat(60)].join("."));
+        assert!(long.len() <= EMAIL_BYTES_MAX && can_be_written_to(&long));
+        let wide = long.replace('b', "ü");
+        assert!(units(&wide) <= EMAIL_UNITS_MAX && is_email(&wide) && !can_be_written_to(&wide));
+        for text in [
+            "",
+            "eve",
+            "@",
+            "@example.com",
+            "eve@",
+            "eve@ example.com",
+            "eve @example.com",
+            " eve@example.com",
+            "eve@example.com\n",
+            "e\u{7f}ve@example.com",
+            "eve@b@example.com",
+            "\"eve@b\"@example.com",
+            "eve@example",
+            "eve@example.com, bo@example.com",
+            "Eve <eve@example.com>",
+            "eve@\u{a0}example.com",
+        ] {
+            assert!(!can_be_written_to(text), "{text:?}");
+        }
     }
 
     proptest! {

@@ -256,9 +256,10 @@ details! {
     /// New values of a customer's fields; `None` leaves a field alone.
     CustomerPatch
     {
-        /// For people; 1 to [`NAME_CHARS_MAX`] characters.
+        /// For people; 1 to [`NAME_CHARS_MAX`] characters, not blanks alone and none of them a control character.
         name: String,
-        /// Where to write; at most [`EMAIL_CHARS_MAX`] characters.
+        /// Where to write: an address that mail can be sent to
+        /// ([`can_be_written_to`](crate::accounts::email::can_be_written_to)).
         email: Option<String>,
         /// Where to call; at most [`PHONE_CHARS_MAX`] characters.
         phone: Option<String>,

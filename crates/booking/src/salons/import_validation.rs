@@ -61,7 +61,7 @@ fn resource(resource: &Resource) -> Vec<Violation> {
 
 fn customer(customer: &Customer) -> Vec<Violation> {
     let Customer { name, email, phone, notes, .. } = customer.clone();
-    let mut found = validation::customer(&CustomerDetails { name, email, phone, notes });
+    let mut found = validation::kept_customer(&CustomerDetails { name, email, phone, notes });
     check_external_id(&mut found, customer.id, customer.external_id.as_deref());
     found
 }

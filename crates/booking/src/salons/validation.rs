@@ -13,6 +13,8 @@ use super::command::{
 use super::fact::{ServiceTime, Settings};
 use super::plan::{AbsenceTime, DayTime, Pattern};
 use super::waitlist::WINDOW_DAYS_MAX;
+use crate::accounts::command::invalid_email;
+use crate::accounts::email;
 use crate::money::check_price;
 use crate::violation::{Violation, check_text};
 
@@ -80,8 +82,28 @@ pub fn resource(resource: &ResourceDetails) -> Vec<Violation> {
     found
 }
 
-/// What is wrong with a customer.
-pub fn customer(customer: &CustomerDetails) -> Vec<Violation> {
+/// What is wrong with a customer that was `before`, if they were there. What stays as it was may be as other systems had
+/// it: only what is new must be a name for people and an address that mail can be sent to.
+pub fn customer(customer: &CustomerDetails, before: Option<&CustomerDetails>) -> Vec<Violation> {
+    let CustomerDetails { name, email, phone, notes } = customer;
+    let mut found = Vec::new();
+    check_text(&mut found, "/name", "invalid-name", name, 1..=NAME_CHARS_MAX);
+    let is_no_name = name.trim().is_empty() || name.contains(char::is_control);
+    if found.is_empty() && is_no_name && before.is_none_or(|before| before.name != *name) {
+        let detail = "name must be more than blanks, without control characters";
+        found.push(Violation::new("/name", "invalid-name", detail));
+    }
+    let new_email = email.as_ref().filter(|_| before.is_none_or(|before| before.email != *email));
+    if new_email.is_some_and(|email| !email::can_be_written_to(email)) {
+        found.push(invalid_email());
+    }
+    check_phone(&mut found, phone.as_deref());
+    check_notes(&mut found, "/notes", notes.as_deref());
+    found
+}
+
+/// What is wrong with a customer as any system may have kept them.
+pub(super) fn kept_customer(customer: &CustomerDetails) -> Vec<Violation> {
     let mut found = Vec::new();
     check_customer(&mut found, &customer.name, customer.email.as_deref(), customer.phone.as_deref());
     check_notes(&mut found, "/notes", customer.notes.as_deref());
@@ -138,7 +160,7 @@ pub fn plan_change(change: &PlanChange) -> Vec<Violation> {
 /// What is wrong with a new customer within another body.
 fn customer_of(of: &ForCustomer) -> Vec<Violation> {
     let ForCustomer::New(details) = of else { return Vec::new() };
-    let mut found = customer(details);
+    let mut found = customer(details, None);
     for violation in &mut found {
         violation.pointer = match violation.pointer {
             "/name" => "/customer/name",
@@ -214,6 +236,10 @@ fn check_customer(found: &mut Vec<Violation>, name: &str, email: Option<&str>, p
     if let Some(email) = email {
         check_text(found, "/email", "invalid-email", email, 0..=EMAIL_CHARS_MAX);
     }
+    check_phone(found, phone);
+}
+
+fn check_phone(found: &mut Vec<Violation>, phone: Option<&str>) {
     if let Some(phone) = phone {
         check_text(found, "/phone", "invalid-phone", phone, 0..=PHONE_CHARS_MAX);
     }
@@ -259,7 +285,7 @@ mod tests {
     fn what_is_wrong_with_a_new_customer_is_named_within_the_body_that_brings_it() {
         let long = || Some("x".repeat(10_000));
         let details = CustomerDetails { name: String::new(), email: long(), phone: long(), notes: long() };
-        let alone: Vec<_> = customer(&details).iter().map(|violation| violation.pointer).collect();
+        let alone: Vec<_> = customer(&details, None).iter().map(|violation| violation.pointer).collect();
         assert_eq!(alone, ["/name", "/email", "/phone", "/notes"]);
         let within = customer_of(&ForCustomer::New(details));
         let within: Vec<_> = within.iter().map(|violation| violation.pointer).collect();

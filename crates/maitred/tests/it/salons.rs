@@ -132,6 +132,64 @@ fn a_query_for_starts_is_checked() {
 }
 
 #[test]
+fn a_long_question_is_answered_as_its_parts_and_one_for_too_many_starts_is_not() {
+    let server = Server::open();
+    let salon = Salon::new(&server, "default");
+    let settings = json!({"step_minutes": 5, "max_horizon_days": 731});
+    server.patch(salon.path("salon-settings"), &settings).send().ok(200);
+    let plan = server.get(salon.path(&format!("employees/{}/shifts", salon.ann))).send().ok(200);
+    for name in ["Bob", "Cleo", "Dan"] {
+        let employee = json!({"name": name, "skills": [salon.cut]});
+        let employee = id(&server.post(salon.path("employees")).json(&employee).send().ok(201));
+        let path = salon.path(&format!("employees/{employee}/shifts"));
+        server.put(path, &json!({"patterns": plan["patterns"]})).send().ok(200);
+    }
+    let first = salon.days.0.parse::<jiff::civil::Date>().expect("a day");
+    let ask = |from: i64, to: i64, more: &str| {
+        let day = |days: i64| first.checked_add(days.days()).expect("a day");
+        let query = format!("service_id={}&from={}&to={}{more}", salon.cut, day(from), day(to));
+        server.get(salon.path(&format!("availability?{query}"))).send()
+    };
+    let slots = |from, to| match &ask(from, to, "").ok(200)["slots"] {
+        Value::Array(slots) => slots.clone(),
+        other => panic!("{other}"),
+    };
+    let whole = slots(0, 300);
+    let parts: Vec<Value> = [0, 100, 200].into_iter().flat_map(|from| slots(from, from + 100)).collect();
+    assert_eq!(whole.len(), 300 * ((17 - 9) * 12 - 5));
+    assert!(whole == parts, "four employees' 300 days are no others than three times 100");
+    let many = ask(0, 366, "&expand=employees");
+    refused(&many, 400, "query-invalid");
+    assert!(many.problem()["detail"].as_str().expect("a text").contains("100000"), "{}", many.problem());
+}
+
+#[test]
+fn a_customer_has_a_name_and_an_address_that_mail_can_be_sent_to() {
+    let server = Server::open();
+    let salon = Salon::new(&server, "default");
+    let starts_at = salon.slots(&format!("service_id={}", salon.cut))[0]["starts_at"].clone();
+    for (customer, code, field) in [
+        (json!({"name": "Bo", "email": "bo"}), "invalid-email", "/email"),
+        (json!({"name": "Bo", "email": "bo@example.com\nBcc: all@example.com"}), "invalid-email", "/email"),
+        (json!({"name": " ", "email": "bo@example.com"}), "invalid-name", "/name"),
+    ] {
+        let created = server.post(salon.path("customers")).json(&customer).send();
+        refused(&created, 422, code);
+        assert_eq!(created.problem()["errors"][0]["pointer"], field);
+        let mut booking = salon.booking(&starts_at);
+        booking.as_object_mut().expect("an object").remove("customer_id");
+        booking["customer"] = customer.clone();
+        let booked = salon.book(&booking);
+        refused(&booked, 422, code);
+        assert_eq!(booked.problem()["errors"][0]["pointer"], format!("/customer{field}"));
+        let path = salon.path(&format!("customers/{}", salon.customer));
+        refused(&server.patch(path, &customer).send(), 422, code);
+    }
+    let good = json!({"name": "Bo", "email": "bo@example.com"});
+    server.post(salon.path("customers")).json(&good).send().ok(201);
+}
+
+#[test]
 fn a_booking_goes_its_way() {
     let server = Server::open();
     let salon = Salon::new(&server, "default");

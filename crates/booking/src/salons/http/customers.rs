@@ -22,10 +22,10 @@ use crate::salons::rules::{Effect, Outcome};
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CustomerInput {
-    /// For people.
+    /// For people: not blanks alone, and without control characters.
     #[schema(min_length = 1, max_length = 200)]
     name: String,
-    /// Where to write.
+    /// Where to write: one address such as `name@example.com`, without blanks and quotes.
     #[schema(max_length = 254)]
     #[serde(default)]
     email: Option<String>,

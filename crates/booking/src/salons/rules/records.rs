@@ -125,7 +125,7 @@ pub(super) fn delete_resource(view: &dyn Read, change: &Change<Uuid, ()>, cx: &C
 }
 
 pub(super) fn create_customer(details: &CustomerDetails, cx: &Context) -> Decided {
-    refuse_any(&validation::customer(details))?;
+    refuse_any(&validation::customer(details, None))?;
     let is = new_customer(details.clone(), cx);
     Ok(put(0, is, Effect::Created, (Fact::CustomerCreated, Outcome::Customer), cx))
 }
@@ -137,8 +137,9 @@ pub(super) fn update_customer(
 ) -> Decided {
     let found = at_version::<Customer>(view, change.id, change.if_version, cx)?;
     let Customer { name, email, phone, notes, .. } = found.is.clone();
-    let details = CustomerDetails { name, email, phone, notes }.changed_by(&change.what);
-    refuse_any(&validation::customer(&details))?;
+    let before = CustomerDetails { name, email, phone, notes };
+    let details = before.clone().changed_by(&change.what);
+    refuse_any(&validation::customer(&details, Some(&before)))?;
     let CustomerDetails { name, email, phone, notes } = details;
     let is = Customer { name, email, phone, notes, ..found.is.clone() };
     Ok(update(found, is, (Fact::CustomerUpdated, Outcome::Customer), cx))

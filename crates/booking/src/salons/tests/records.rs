@@ -182,6 +182,67 @@ fn a_customer_of_another_system_is_put_by_the_newest_word() {
     assert_eq!(first.is.id, salon.customer);
 }
 
+#[test]
+fn what_is_new_of_a_customer_can_be_written_to_and_what_is_old_may_stay() {
+    let mut salon = Salon::new();
+    let details = |name: &str, email: Option<&str>| CustomerDetails {
+        name: name.into(),
+        email: email.map(str::to_owned),
+        phone: None,
+        notes: None,
+    };
+    let rows = [
+        ("Eve", None, ""),
+        ("Eve", Some("eve@example.com"), ""),
+        (" ", None, "invalid-name"),
+        ("\u{a0}\t", None, "invalid-name"),
+        ("E\nve", None, "invalid-name"),
+        ("", None, "invalid-name"),
+        ("Eve", Some(""), "invalid-email"),
+        ("Eve", Some("eve"), "invalid-email"),
+        ("Eve", Some("eve@"), "invalid-email"),
+        ("Eve", Some("e ve@example.com"), "invalid-email"),
+        ("Eve", Some("eve@example.com\r\nBcc: all@example.com"), "invalid-email"),
+    ];
+    let expected = |code, effect| match code {
+        "" => Ok(effect),
+        code => Err((Class::Unprocessable, code)),
+    };
+    // Of another system anything may come, and stays while it is not changed.
+    let id = id_of_text("c1");
+    let put = Command::PutCustomer(PutCustomer {
+        external_id: "c1".into(),
+        name: " ".into(),
+        email: Some("no address".into()),
+        phone: None,
+        created_at: at(1, 0),
+        changed_at: at(2, 0),
+    });
+    check(&mut salon, put, Ok(Effect::Created));
+    let patch = |patch| Command::UpdateCustomer(change(id, patch, None));
+    let none = CustomerPatch::default;
+    let phone = Some(Some("030 1".to_owned()));
+    check(&mut salon, patch(CustomerPatch { phone, ..none() }), Ok(Effect::Updated));
+    let (name, email) = (Some(" ".to_owned()), Some(Some("no address".to_owned())));
+    let read = CustomerPatch { name, email, phone: Some(None), ..none() };
+    check(&mut salon, patch(read), Ok(Effect::Updated));
+    for (name, email, code) in rows {
+        let new = details(name, email);
+        check(&mut salon, Command::CreateCustomer(new.clone()), expected(code, Effect::Created));
+        let book = Book { customer: ForCustomer::New(new.clone()), ..salon.visit(salon.cut, None, at(9, 0)) };
+        check(&mut salon.clone(), Command::Book(book), expected(code, Effect::Created));
+        let CustomerDetails { name, email, .. } = new;
+        let is_old = name == " ";
+        let changed = CustomerPatch { name: Some(name), email: email.map(Some), ..none() };
+        let code = if is_old { "" } else { code };
+        check(
+            &mut salon.clone(),
+            patch(changed),
+            expected(code, if is_old { Effect::Unchanged } else { Effect::Updated }),
+        );
+    }
+}
+
 fn put_legacy(id: &str, hour: i64, changed_at: i64) -> Command {
     Command::PutLegacyBooking(PutLegacyBooking {
         external_id: Some(id.into()),
