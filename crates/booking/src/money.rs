@@ -21,6 +21,18 @@ impl Currency {
         letters.iter().all(u8::is_ascii_uppercase).then_some(Currency(letters))
     }
 
+    /// How many decimals a major unit has in minor ones (ISO 4217, table A.1, of 2024): none of the yen, three of the
+    /// Kuwaiti dinar, two of most.
+    pub fn decimals(self) -> u8 {
+        match &self.0 {
+            b"BIF" | b"CLP" | b"DJF" | b"GNF" | b"ISK" | b"JPY" | b"KMF" | b"KRW" | b"PYG" | b"RWF"
+            | b"UGX" | b"UYI" | b"VND" | b"VUV" | b"XAF" | b"XOF" | b"XPF" => 0,
+            b"BHD" | b"IQD" | b"JOD" | b"KWD" | b"LYD" | b"OMR" | b"TND" => 3,
+            b"CLF" | b"UYW" => 4,
+            _ => 2,
+        }
+    }
+
     /// The code.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or("XXX") // ISO 4217: no currency

@@ -203,9 +203,9 @@ fn legacy(event: &Event) -> String {
     push_id(&mut out, event.id);
     let (min, max) = event.prices().unzip();
     out.push_str("\",\"max_price\":");
-    push_decimal(&mut out, max);
+    push_decimal(&mut out, max, event.currency.decimals());
     out.push_str(",\"min_price\":");
-    push_decimal(&mut out, min);
+    push_decimal(&mut out, min, event.currency.decimals());
     push_moment(&mut out, ",\"start_date\":", ",\"start_time\":", start);
     out.push_str(",\"title\":\"");
     push_ascii(&mut out, &event.title);
@@ -238,15 +238,14 @@ fn push_moment(out: &mut String, date_name: &str, time_name: &str, at: Option<Ti
     part(out, time_name, 11..19);
 }
 
-fn push_decimal(out: &mut String, minor: Option<i64>) {
+fn push_decimal(out: &mut String, minor: Option<i64>, decimals: u8) {
     let Some(minor) = minor else { return out.push_str("null") };
     let sign = if minor < 0 { "-" } else { "" };
-    let (whole, rest) = (minor.unsigned_abs() / 100, minor.unsigned_abs() % 100);
-    match rest % 10 {
-        0 => write!(out, "{sign}{whole}.{}", rest / 10),
-        _ => write!(out, "{sign}{whole}.{rest:02}"),
-    }
-    .expect("a String takes every text");
+    let major = 10_u64.pow(decimals.into());
+    let (whole, rest) = (minor.unsigned_abs() / major, minor.unsigned_abs() % major);
+    let rest = format!("{rest:0digits$}", digits = usize::from(decimals.max(1)));
+    let (first, others) = rest.split_at(1);
+    write!(out, "{sign}{whole}.{first}{}", others.trim_end_matches('0')).expect("a String takes every text");
 }
 
 fn push_ascii(out: &mut String, text: &str) {
@@ -277,13 +276,18 @@ mod tests {
     fn prices_are_decimal_numbers() {
         let text = |minor| {
             let mut out = String::new();
-            push_decimal(&mut out, minor);
+            push_decimal(&mut out, minor, 2);
             out
         };
         let cents = [1500, 3005, 2050, 5, 0, -125, i64::MIN].map(Some);
         let texts = ["15.0", "30.05", "20.5", "0.05", "0.0", "-1.25", "-92233720368547758.08"];
         assert_eq!(cents.map(text), texts);
         assert_eq!(text(None), "null");
+        for (minor, decimals, text) in [(5_000, 0, "5000.0"), (1_255, 3, "1.255"), (-20, 4, "-0.002")] {
+            let mut out = String::new();
+            push_decimal(&mut out, Some(minor), decimals);
+            assert_eq!(out, text);
+        }
     }
 
     #[test]

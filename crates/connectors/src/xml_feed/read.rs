@@ -23,13 +23,16 @@ pub struct Options {
     pub bytes_max: u64,
     /// The encoding that the server named beside the feed; the feed's own word counts more.
     pub charset: Option<String>,
+    /// How many decimals a price has: two, of most currencies (ISO 4217).
+    pub price_decimals: u8,
     /// Asked every 64 KiB: once it answers false, the feed is refused as too slow. A clock looks through here.
     pub go_on: Box<dyn FnMut() -> bool + Send>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { bytes_max: super::limits::FEED_BYTES_MAX, charset: None, go_on: Box::new(|| true) }
+        let go_on = Box::new(|| true);
+        Options { bytes_max: super::limits::FEED_BYTES_MAX, charset: None, price_decimals: 2, go_on }
     }
 }
 
@@ -44,6 +47,7 @@ pub struct Feed<R: Read> {
 /// What is known of the feed so far.
 #[derive(Default)]
 struct State {
+    price_decimals: u8,
     tally: Tally,
     within: Within,
     depth: usize,
@@ -84,9 +88,10 @@ enum Step {
 impl<R: Read> Feed<R> {
     /// Begins to read; no byte is read yet.
     pub fn new(input: R, options: Options) -> Self {
+        let state = State { price_decimals: options.price_decimals, ..State::default() };
         let mut markup = Reader::from_reader(Source::new(input, options));
         markup.config_mut().check_comments = true;
-        Feed { markup, buffer: Vec::new(), state: State::default(), refused: None }
+        Feed { markup, buffer: Vec::new(), state, refused: None }
     }
 
     /// The next event; none when the feed has ended as it should.
@@ -320,7 +325,8 @@ impl State {
     }
 
     fn start_zone(&mut self, tag: &BytesStart<'_>, place: &dyn Fn() -> Place) -> Result<(), Halt> {
-        let found = zone_of(wanted(tag, ["zone_id", "capacity", "price", "name", "numbered"])?);
+        let stated = wanted(tag, ["zone_id", "capacity", "price", "name", "numbered"])?;
+        let found = zone_of(stated, self.price_decimals);
         let Some(plan) = &mut self.plan else {
             self.skipped = 1;
             return Ok(());
@@ -412,13 +418,13 @@ fn plan_of([id, starts_at, ends_at, sell_from, sell_to, sold_out]: [Value<'_>; 6
     })
 }
 
-fn zone_of([id, capacity, price, name, numbered]: [Value<'_>; 5]) -> Result<Zone, String> {
+fn zone_of([id, capacity, price, name, numbered]: [Value<'_>; 5], decimals: u8) -> Result<Zone, String> {
     let (capacity, price) = (given(capacity, "capacity")?, given(price, "price")?);
     Ok(Zone {
         id: id_of(id, "zone_id")?,
         capacity: value::capacity(&capacity)
             .ok_or_else(|| is_no(&capacity, "capacity", "number of places"))?,
-        price_minor: value::price(&price).ok_or_else(|| is_no(&price, "price", "price"))?,
+        price_minor: value::price(&price, decimals).ok_or_else(|| is_no(&price, "price", "price"))?,
         name: text_of(name, "name")?,
         numbered: value::switch(&given(numbered, "numbered")?),
     })

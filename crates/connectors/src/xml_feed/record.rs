@@ -57,8 +57,8 @@ pub struct Zone {
     pub id: String,
     /// How many it holds.
     pub capacity: u32,
-    /// In hundredths of the provider's currency, rounded half away from zero; may be negative, as those that are
-    /// served are taken. None for `NaN`.
+    /// In minor units of the provider's currency ([`super::Options::price_decimals`]), rounded half away from zero; may be
+    /// negative, as those that are served are taken. None for `NaN`.
     pub price_minor: Option<i64>,
     /// At most [`super::limits::TEXT_CHARS_MAX`] characters; may be empty.
     pub name: String,

@@ -18,10 +18,11 @@ pub(super) fn switch(text: &str) -> bool {
     text.eq_ignore_ascii_case("true") || text == "1"
 }
 
-/// A price in hundredths: `20`, `20.00`, `-3.5`, `2e1`. `NaN` is no price, and no mistake (`Some(None)`).
+/// A price in minor units, of which a major one has ten to the power of `decimals`: `20`, `20.00`, `-3.5`, `2e1`. `NaN` is
+/// no price, and no mistake (`Some(None)`).
 ///
 /// Rounded half away from zero, by digits: no float comes near it.
-pub(super) fn price(text: &str) -> Option<Option<i64>> {
+pub(super) fn price(text: &str, decimals: u8) -> Option<Option<i64>> {
     let text = text.trim_matches(' ');
     let (negative, digits) = match text.as_bytes().first()? {
         b'-' => (true, &text[1..]),
@@ -40,8 +41,8 @@ pub(super) fn price(text: &str) -> Option<Option<i64>> {
     if every_digit().next().is_none() || !every_digit().all(|digit| digit.is_ascii_digit()) {
         return None;
     }
-    // The first so many digits are whole hundredths, and the next one rounds.
-    let kept = whole.len() as i64 + i64::from(exponent) + 2;
+    // The first so many digits are whole minor units, and the next one rounds.
+    let kept = whole.len() as i64 + i64::from(exponent) + i64::from(decimals);
     let mut minor: i64 = 0;
     for (at, digit) in (0..).zip(every_digit()).take_while(|(at, _)| *at <= kept) {
         let digit = i64::from(digit - b'0');
@@ -177,7 +178,21 @@ mod tests {
             ("٣", None),
         ];
         for (text, expected) in rows {
-            assert_eq!(price(text), *expected, "{text}");
+            assert_eq!(price(text, 2), *expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_price_has_as_many_decimals_as_its_currency() {
+        for (text, decimals, minor) in [
+            ("5000", 0, 5_000),
+            ("5000.50", 0, 5_001),
+            ("0.4", 0, 0),
+            ("1.255", 3, 1_255),
+            ("20", 3, 20_000),
+            ("2e1", 4, 200_000),
+        ] {
+            assert_eq!(price(text, decimals), Some(Some(minor)), "{text} with {decimals}");
         }
     }
 

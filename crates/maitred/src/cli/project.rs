@@ -44,7 +44,7 @@ Examples:
   psql salon -c 'SELECT resource, starts_at, title FROM maitred.appointments WHERE NOT cancelled'
 
 The tables: appointments (an EXCLUDE constraint keeps them from overlapping), appointment_versions, bookings, \
-booking_items, orders, and records for all others as JSON; projection_cursors and projection_lag tell how far they are. \
+booking_items, orders, events, event_plans, event_zones, and records for all others as JSON; projection_cursors and projection_lag tell how far they are. \
 Rows and cursor are written in one transaction, so it can be stopped and started at any time. Tables are for reading: \
 what is changed in them changes nothing at the server.
 

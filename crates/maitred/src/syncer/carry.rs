@@ -153,7 +153,8 @@ impl Carrying<'_> {
     fn options(&self) -> Options {
         let options = self.spool.options();
         let (stopping, mut in_time) = (Arc::clone(&self.shared.stopping), options.go_on);
-        Options { go_on: Box::new(move || !stopping.load(Ordering::Relaxed) && in_time()), ..options }
+        let go_on = Box::new(move || !stopping.load(Ordering::Relaxed) && in_time());
+        Options { price_decimals: self.due.provider.currency.decimals(), go_on, ..options }
     }
 
     fn begin(&mut self, digest: [u8; 32]) -> Result<(), Stopped> {

@@ -183,7 +183,7 @@ fn bytes_and_time_have_bounds() {
     let whole = whole();
     let bytes_max = whole.len() as u64;
     let with = |bytes_max: u64, go_on: bool| {
-        let options = Options { bytes_max, charset: None, go_on: Box::new(move || go_on) };
+        let options = Options { bytes_max, go_on: Box::new(move || go_on), ..Options::default() };
         read_with(Pieces(whole.as_bytes(), 7), options).2.map_err(|refused| refused.reason)
     };
     assert_eq!(with(bytes_max, true), Ok(()));

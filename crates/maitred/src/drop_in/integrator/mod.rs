@@ -63,6 +63,23 @@ struct Row {
     max_price: Option<f64>,
 }
 
+/// What a search answers.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes what is written row by row")]
+struct Found {
+    data: FoundEvents,
+    /// Null.
+    error: Option<String>,
+}
+
+/// What was found.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes what is written row by row")]
+struct FoundEvents {
+    /// All of them, in no order that is promised.
+    events: Vec<Row>,
+}
+
 /// The events that were ever sold online and have a plan that starts in a range, both ends included.
 #[utoipa::path(
     get,
@@ -76,7 +93,7 @@ struct Row {
     ),
     security(("bearer" = []), ("basic" = [])),
     responses(
-        (status = 200, description = "All of them: `{\"data\": {\"events\": […]}, \"error\": null}`", body = [Row]),
+        (status = 200, description = "All of them", body = Found),
         (status = 400, description = "`starts_at` or `ends_at` is missing, unreadable or reversed", body = serde_json::Value),
     )
 )]
