@@ -65,6 +65,7 @@ struct Row {
 
 /// What a search answers.
 #[derive(ToSchema)]
+#[schema(as = IntegratorSearch)]
 #[expect(dead_code, reason = "it describes what is written row by row")]
 struct Found {
     data: FoundEvents,
@@ -74,6 +75,7 @@ struct Found {
 
 /// What was found.
 #[derive(ToSchema)]
+#[schema(as = IntegratorFound)]
 #[expect(dead_code, reason = "it describes what is written row by row")]
 struct FoundEvents {
     /// All of them, in no order that is promised.
