@@ -439,5 +439,5 @@ fn plans_settings_shifts_and_the_calendar_are_there_as_they_were() {
     let rules = versions(&settings);
     assert_eq!((rules.len(), &rules[0]["step_minutes"]), (1, &json!(30)));
     let nobody = salon.path(&format!("employees/{}/shifts/versions", salon.customer));
-    refused(&server.get(nobody).send(), 404, "employee-not-found");
+    refused(&server.get(nobody).send(), 404, "not-found");
 }
