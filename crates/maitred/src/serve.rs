@@ -118,7 +118,7 @@ pub async fn serve_within(
     late.send_replace(true);
     // They were refused, or have not asked: there is nothing to wait for but the last bytes of that.
     let _ = timeout(bounds.patience.stopping.min(bounds.drain_timeout), late.closed()).await;
-    if !in_time && !bounds.drain_timeout.is_zero() {
+    if !in_time && !bounds.refusing.is_zero() {
         tracing::warn!("requests were still open when the server stopped");
     }
 }

@@ -171,8 +171,9 @@ fn what_becomes_of_a_booking_is_told_over_tls_in_order_and_no_name_writes_a_head
         options.push(option.to_owned());
     }
     let mut salon = Salon::open("mail-told", options);
-    let eve = salon.customer("Eve\r\nBcc: <evil@example.com>\r\n\r\n<b>", "eve@example.com");
-    let nobody = salon.customer("Nobody", "");
+    // What breaks a line and is no control character, which the API refuses.
+    let eve = salon.customer("Eve\u{2028}Bcc: <evil@example.com>\u{2028}\u{2029}<b>", "eve@example.com");
+    let nobody = id(&salon.call("POST", "/customers", &json!({"name": "Nobody"}), 201));
     salon.book(&eve, ahead(8));
     salon.enable(&json!({"sender_name": "Salon \"Ü\"", "reply_to": "salon@example.com"}));
     let booking = salon.book(&eve, ahead(9));
@@ -233,15 +234,15 @@ fn what_is_not_taken_is_tried_again_or_dead_and_holds_up_nobody() {
         let customer = salon.customer(name, &format!("{name}@example.com"));
         salon.book(&customer, ahead(hour as i64));
     }
-    let odd = salon.customer("Odd", "no address at all");
-    salon.book(&odd, ahead(12));
+    let odd = json!({"name": "Odd", "email": "no address at all"});
+    assert_eq!(salon.call("POST", "/customers", &odd, 422)["code"], "invalid-email");
     let expected: BTreeSet<String> =
         ["later", "drop", "hang", "fine"].map(|name| format!("{name}@example.com")).into();
     until("what is taken in the end", || {
         let taken: BTreeSet<String> = receiver.taken().into_iter().map(|taken| taken.to).collect();
         (taken == expected).then_some(())
     });
-    let dead = until("the dead ones", || Some(salon.listed("dead")).filter(|dead| dead.len() == 2));
+    let dead = until("the dead one", || Some(salon.listed("dead")).filter(|dead| dead.len() == 1));
     let never = dead.iter().find(|mail| mail["to"] == "n…@example.com").expect("it is dead");
     let answer = never["answer"].as_str().expect("a text");
     assert!(answer.contains("5.1.1") && !answer.contains('@'), "{answer}");
