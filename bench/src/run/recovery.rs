@@ -85,7 +85,7 @@ fn lists_of_the_past(bench: &mut Bench) -> Result<(), BenchError> {
     }
     let [now, past] = took.map(|took| median(took).as_secs_f64() * 1e6);
     bench.figure("a list of a chair's day, p50".to_owned(), now, "us");
-    bench.figure("the same as of before 1 of 10 was changed, p50".to_owned(), past, "us");
+    bench.figure("the same as of before many were changed, p50".to_owned(), past, "us");
     let name = format!("list as of the past by that of the present, at most {PAST_BY_PRESENT_MAX}");
     bench.target(name, past / now, past <= now * PAST_BY_PRESENT_MAX);
     Ok(())

@@ -176,8 +176,8 @@ impl<D: Domain> Recovery<'_, D> {
         Ok(found.first().is_some_and(|batch| batch.header.seq == seq && batch.hash == hash))
     }
 
-    /// Applies what the store lacks. What a process had in its overlay fits into the next one's, so that nothing of it
-    /// need be written before it is ready; layers beyond the bound are flushed on the way.
+    /// Applies what the store lacks. As much of it stays in the overlay as its bound allows, so that a start need not wait
+    /// for the store; the writer is slow at first for that ([`crate::throttle`]). Layers beyond are flushed on the way.
     fn replay(&self, from: Flushed) -> Result<(Published, u64), RecoveryError> {
         let mut overlay = WriterOverlay::above(&Overlay::new(from.tail.0), from.tail, from.timestamp);
         let (mut tail, mut timestamp, mut replayed) = (from.tail, from.timestamp, 0);

@@ -41,7 +41,7 @@ pub struct ImportsQuery {
     #[serde(default)]
     #[param(inline, default = "auto")]
     kind: ImportKind,
-    /// How many problems are told at most. A client that asks for many should read while it sends: what is not read
+    /// How many problems are told at most, and those besides that share the byte of the last one. A client that asks for many should read while it sends: what is not read
     /// holds the import up.
     #[serde(default = "problems_told")]
     #[param(default = 1_000)]
@@ -288,6 +288,7 @@ pub async fn imports(
         counted: 0,
         problems_left,
         problems_after,
+        last_told: None,
         untold: 0,
         import,
     }))
@@ -322,6 +323,8 @@ struct Running {
     /// How many problems are still told, and behind which byte.
     problems_left: u32,
     problems_after: Option<u64>,
+    /// The byte of the last one that was told: a block of Avro has one place for all of its records.
+    last_told: Option<u64>,
     untold: u64,
     import: Import,
 }
@@ -385,11 +388,13 @@ impl Running {
                 write_line(out, &ImportsAnswerLine::Record { line, byte, id, outcome });
             }
             Answer::Problem(imports::Problem { line, byte, id, code, detail }) => {
-                if self.problems_left == 0 || self.problems_after.is_some_and(|after| byte <= after) {
+                let is_told = self.problems_left > 0 || self.last_told == Some(byte);
+                if !is_told || self.problems_after.is_some_and(|after| byte <= after) {
                     self.untold += 1;
                     return;
                 }
-                self.problems_left -= 1;
+                self.last_told = Some(byte);
+                self.problems_left = self.problems_left.saturating_sub(1);
                 write_line(out, &ImportsAnswerLine::Problem { line, byte, id, code: code.into(), detail });
             }
         }

@@ -54,10 +54,12 @@ impl Salon {
                 tasks.push(self.task_as_booked(item, Some(item.employee.id)));
             }
         }
+        let mut left: Vec<_> = booking.items.iter().filter(|_| items.is_some()).collect();
         for item in items.unwrap_or_default() {
-            let known = booking.items.iter().filter(|known| known.service == item.service);
-            // Whoever does it already comes first.
-            let known = known.max_by_key(|known| Some(known.employee.id) == item.employee);
+            // Whoever does it already comes first; what was booked once is as booked once.
+            let fits: Vec<usize> = (0..left.len()).filter(|at| left[*at].service == item.service).collect();
+            let same = fits.iter().find(|at| Some(left[**at].employee.id) == item.employee);
+            let known = same.or(fits.first()).map(|at| left.remove(*at));
             let task = known.map(|known| self.task_as_booked(known, item.employee));
             tasks.push(task.or_else(|| self.task(item)).ok_or("service-not-found")?);
             self.require_employee(item.employee)?;

@@ -22,8 +22,9 @@ use super::password::{Password, PasswordHash, SALT_BYTES, Workspace};
 
 /// How many wait for each thread at most: a few seconds of work.
 pub const WAITING_MAX: usize = 128;
-/// How long a hash is waited for at most: less than a request may take, so that whoever waited is told to come back.
-pub const WAIT_MAX: Duration = Duration::from_secs(5);
+/// How long a hash is waited for at most. A request that waits for two of them, as a change of a password does, is still
+/// answered within its time, so that whoever waited is told to come back.
+pub const WAIT_MAX: Duration = Duration::from_secs(4);
 /// The priority of the threads, on the scale of `nice(1)`.
 const NICE: i32 = 10;
 /// What a hash is taken to cost until the first one is measured.

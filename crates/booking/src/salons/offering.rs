@@ -9,7 +9,8 @@
 //! - The facts of a salon are followed one after another, as of the newest view: what is free there may have come free by a
 //!   fact behind the one that is followed, and goes to those first on the list all the same.
 //! - What is searched is bounded: by the open entries of the list, and by what a fact can bring. A long list is looked
-//!   through in parts, of at most [`EMPLOYEE_DAYS_MAX`] each, so that no other salon waits for it.
+//!   through in parts, of about [`EMPLOYEE_DAYS_MAX`] each, so that other salons wait little for it; what one entry could
+//!   have is asked of those before it within the same part, however many they are.
 
 use std::ops::ControlFlow;
 

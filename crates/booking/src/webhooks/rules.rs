@@ -243,16 +243,20 @@ fn retry(view: &dyn Read, endpoint: Uuid, change: ChangeId, cx: &Context) -> Dec
     Ok(noted([fact]))
 }
 
-/// In the order of the log, as far as there is room for lanes: the earliest of a record first, what came later behind it.
+/// In the order of the log, the earliest of a record first, what came later behind it. They take no more than half of the
+/// lanes, for the feed goes on beside them. What the filter does not want any more is let go when its turn comes.
 fn retry_dead(view: &dyn Read, endpoint: Uuid, cx: &Context) -> Decided {
-    wanted(view, endpoint, None, cx)?;
+    let found = wanted(view, endpoint, None, cx)?;
+    if !found.is.delivers() {
+        return Err(inactive());
+    }
     let state = view::state(view, cx.tenant, endpoint).ok_or_else(not_found)?;
     let (mut facts, mut lanes, mut count) = (Vec::new(), BTreeMap::new(), state.lanes);
     for Dead { record, lane: dead } in view::dead_letters(view, cx.tenant, endpoint, None, RETRIED_MAX) {
         let known = lanes.get(&record).cloned().or_else(|| view::lane(view, cx.tenant, endpoint, record));
         let lane = match known {
             Some(lane) if lane.change < dead.change => Lane { next_at: cx.timestamp, ..lane },
-            None if count >= LANES_MAX => continue,
+            None if count >= LANES_MAX / 2 => break,
             known => {
                 count += u32::from(known.is_none());
                 fresh(dead.change, cx)
@@ -269,8 +273,7 @@ fn retry_dead(view: &dyn Read, endpoint: Uuid, cx: &Context) -> Decided {
 fn replay(view: &dyn Read, endpoint: Uuid, (after, to): (ChangeId, ChangeId), cx: &Context) -> Decided {
     let found = wanted(view, endpoint, None, cx)?;
     if !found.is.delivers() {
-        let detail = "The webhook delivers nothing; set active to true first.";
-        return Err(Rejection::conflict("webhook-inactive", detail));
+        return Err(inactive());
     }
     let state = view::state(view, cx.tenant, endpoint).ok_or_else(not_found)?;
     if state.replay.is_some() {
@@ -284,6 +287,10 @@ fn replay(view: &dyn Read, endpoint: Uuid, (after, to): (ChangeId, ChangeId), cx
     }
     let replay = Replay { through: after.into(), to };
     Ok(noted([Fact::ReplayBegun(ReplayBegun { endpoint, replay })]))
+}
+
+fn inactive() -> Rejection {
+    Rejection::conflict("webhook-inactive", "The webhook delivers nothing; set active to true first.")
 }
 
 // ---- what became of deliveries --------------------------------------------------------------------------

@@ -249,7 +249,7 @@ fn a_change_that_fails_opens_a_lane_and_dies_at_the_tenth_time() {
 }
 
 #[test]
-fn all_dead_letters_are_sent_again_in_their_order_as_far_as_there_is_room() {
+fn all_dead_letters_are_sent_again_in_their_order() {
     let mut world = world();
     let [first, second] = [(); 2].map(|()| change(&mut world));
     for dead in [second, first] {
@@ -271,6 +271,10 @@ fn all_dead_letters_are_sent_again_in_their_order_as_far_as_there_is_room() {
     assert_eq!(ask(&mut world, &all), Ok(Outcome::Retried { retried: 0, left: 0 }));
     let nobody = Command::RetryDead { endpoint: Uuid::from_u128(77) };
     assert!(ask(&mut world, &nobody).is_err());
+    let active = Some(false);
+    ask(&mut world, &Command::Update(UpdateWebhook { active, ..patch(ENDPOINT) })).expect("it is changed");
+    let refused = world.submit(TENANT, &all).expect_err("it delivers nothing");
+    assert_eq!((refused.class, &*refused.code), (Class::Conflict, "webhook-inactive"));
     assert_eq!(world.replay(), world.view);
 }
 

@@ -87,8 +87,8 @@ impl Csv {
         };
         match cut {
             Cut::Whole(end) => {
-                let whole = self.whole(end, window, found);
-                if !whole && window.rest()[..end].contains(&b'\n') {
+                let fits = self.whole(end, window, found);
+                if !fits && window.rest()[..end].contains(&b'\n') {
                     // Marks that are missing in two rows have made one of all between them, which is read again.
                     self.skip();
                 } else {
@@ -134,7 +134,7 @@ impl Csv {
         self.skipping = true;
     }
 
-    /// Takes a row. Returns false where it is broken.
+    /// Takes a row. Returns false where it has more or fewer fields than the header.
     fn whole(&mut self, end: usize, window: &Window, found: &mut Found) -> bool {
         let bytes = &window.rest()[..end];
         let place = window.place();
@@ -165,7 +165,7 @@ impl Csv {
                     };
                     let Some(text) = text else {
                         found.problem(Problem::malformed(place, "it is not UTF-8"));
-                        return false;
+                        return true;
                     };
                     fields.set(*field, Value::Text(text));
                 }

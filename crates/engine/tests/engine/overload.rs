@@ -139,8 +139,9 @@ fn an_overlay_over_a_slow_store_settles_under_its_bound() {
     }
     while settle(&mut under_way) {}
     assert!(overlay_max > BYTES_MAX / 2, "it was never throttled: {overlay_max} bytes");
-    // A busy machine lets the store sleep for longer than it is told.
-    assert!(overlay_max < BYTES_MAX / 4 * 5, "it went past its bound: {overlay_max} bytes");
+    // A busy machine lets the store sleep for longer than it is told: then it may go past its bound, but not far.
+    assert!(overlay_max < BYTES_MAX / 4 * 5, "it went far past its bound: {overlay_max} bytes");
+    assert!(world.engine.overlay_bytes() < BYTES_MAX, "it did not settle under its bound");
     assert!(wait_max < QUEUE_WAIT_MAX, "a command waited {wait_max:?}");
     world.check_view();
 }

@@ -217,7 +217,7 @@ pub async fn get(
         step_minutes: query.step_minutes,
         each_employee: query.expand.is_some(),
     };
-    let employee_days = aside::employee_days(&view, tenant, (query.from.0, query.to.0), employee);
+    let employee_days = aside::employee_days(&view, tenant, (query.from.0, query.to.0), employee, None);
     let answer = move || {
         let asked = Asked { view: &view, tenant, now, except: None };
         let slots = slots(&asked, &wanted, &days)?;

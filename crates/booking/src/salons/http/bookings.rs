@@ -175,7 +175,7 @@ pub(super) async fn with_alternatives(
     let from = local_date(&zone(&view, tenant), starts_at);
     let days = (from, plus_days(from, ALTERNATIVE_DAYS));
     let employee = if let [only] = &wanted[..] { only.employee } else { None };
-    let employee_days = aside::employee_days(&view, tenant, days, employee);
+    let employee_days = aside::employee_days(&view, tenant, days, employee, None);
     let find = move || -> Vec<Slot> {
         let asked = Asked { view: &view, tenant, now, except };
         let nearest = offers::alternatives(&asked, &wanted, starts_at);

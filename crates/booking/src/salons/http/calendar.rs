@@ -104,7 +104,8 @@ pub async fn get(
     let view = app.view(at_least).await?;
     let tenant = scope.tenant;
     let moment = Moment::of(&app, &view, query.as_of)?;
-    let employee_days = aside::employee_days(&view, tenant, (query.from.0, query.to.0), query.employee_id);
+    let employee_days =
+        aside::employee_days(&view, tenant, (query.from.0, query.to.0), query.employee_id, moment.as_of);
     let answer = move || {
         let calendar = calendar(&view, tenant, moment, &query);
         Reply::ok(calendar).at(view.position()).into_response()

@@ -86,7 +86,8 @@ pub async fn list(
     let view = app.view(at_least).await?;
     let as_of = app.as_of(&view, query.as_of)?;
     let tenant = scope.tenant;
-    let employee_days = aside::employee_days(&view, tenant, (query.from.0, query.to.0), query.employee_id);
+    let employee_days =
+        aside::employee_days(&view, tenant, (query.from.0, query.to.0), query.employee_id, as_of);
     let answer = move || {
         let zone = zone_as_of(&view, tenant, as_of);
         let range = days_span(&zone, query.from.0, query.to.0);

@@ -56,7 +56,7 @@ pub(super) fn wanted(view: &dyn Read, items: &[WantedItem], cx: &Context) -> Res
 /// What was agreed stays: a service that the visit has already keeps the name, times and price that it was booked with,
 /// though it may be another by now, or cannot be booked any more, or is gone; and whoever does it already may go on,
 /// with the skill or without. So a visit can always be moved to where its employees and resources are free. A service
-/// that is new to the visit is taken as it is now and must be there; an employee who is new to a service must have the
+/// that is new to the visit, or done once more than before, is taken as it is now and must be there; an employee who is new to a service must have the
 /// skill.
 ///
 /// # Errors
@@ -74,10 +74,15 @@ pub fn wanted_of_moved(
         };
         return booking.items.iter().map(same).collect();
     };
+    // Each time that it was booked counts once.
+    let mut left: Vec<&BookedItem> = booking.items.iter().collect();
     let wanted = |item: &WantedItem| {
-        let mut known = booking.items.iter().filter(|known| known.service == item.service);
-        let same = known.clone().find(|known| Some(known.employee.id) == item.employee);
-        let Some(known) = same.or_else(|| known.next()) else { return wanted_now(view, tenant, item) };
+        let is = |known: &&BookedItem| known.service == item.service;
+        let same = left.iter().position(|known| is(known) && Some(known.employee.id) == item.employee);
+        let Some(place) = same.or_else(|| left.iter().position(is)) else {
+            return wanted_now(view, tenant, item);
+        };
+        let known = left.remove(place);
         if let Some(employee) = item.employee {
             there::<Employee>(view, tenant, employee)?;
         }

@@ -209,10 +209,11 @@ pub async fn retry(
 /// How many dead letters are sent again.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Retried {
-    /// How many are tried at once, at most 500: the first ones, in the order of the log.
+    /// How many are tried at once, at most 500: the first ones, in the order of the log. 0 while 500 records and more have
+    /// changes that fail.
     #[schema(example = 120)]
     retried: u32,
-    /// How many dead letters are left: ask again for them.
+    /// How many dead letters are left: ask again for them, once what fails has become less.
     #[schema(example = 0)]
     left: u32,
 }
@@ -228,6 +229,7 @@ pub struct Retried {
     responses(
         (status = 202, description = "They are tried at once", body = Retried),
         (status = 404, description = "The webhook is not there"),
+        (status = 409, description = "It delivers nothing"),
     )
 )]
 pub async fn retry_dead(

@@ -28,6 +28,33 @@ use crate::salon::Kind;
 const KEYWORD_BYTES_MAX: usize = 10;
 /// The deepest nesting of brackets in a row.
 const DEPTH_MAX: u32 = 32;
+/// What statements of a dump begin with.
+const STATEMENTS: [&[u8]; 24] = [
+    b"ALTER",
+    b"ANALYZE",
+    b"BEGIN",
+    b"COMMENT",
+    b"COMMIT",
+    b"COPY",
+    b"CREATE",
+    b"DELETE",
+    b"DO",
+    b"DROP",
+    b"END",
+    b"GRANT",
+    b"INSERT",
+    b"LOCK",
+    b"PRAGMA",
+    b"REVOKE",
+    b"ROLLBACK",
+    b"SELECT",
+    b"SET",
+    b"START",
+    b"TRUNCATE",
+    b"UNLOCK",
+    b"UPDATE",
+    b"USE",
+];
 /// What the rows of a COPY end with.
 const COPY_END: &[u8] = b"\n\\.";
 
@@ -132,8 +159,11 @@ impl Sql {
             }
             Some(Cut::At(last)) => {
                 if last.kind == TokenKind::Sign(b';') {
-                    found.of_format = true;
                     let first = |word| scan.tokens.first().is_some_and(|first| first.is(bytes, word));
+                    found.of_format |= STATEMENTS.into_iter().any(first);
+                    if !found.of_format {
+                        found.problem(Problem::malformed(place, "no statement of SQL begins so"));
+                    }
                     if first(b"CREATE") {
                         self.tables.remember(&scan.tokens, bytes);
                     } else if first(b"COPY") && scan.tokens.iter().any(|token| token.is(bytes, b"STDIN")) {
@@ -151,8 +181,8 @@ impl Sql {
                 }
                 window.take(last.end);
             }
-            // What is not even ended is no statement, unless there were some.
-            Some(cut @ Cut::Short) if !found.of_format => {
+            // What does not end is no statement, unless there were some.
+            Some(cut) if !found.of_format => {
                 found.problem(cut.problem(window));
                 self.state = State::Rest;
             }

@@ -11,9 +11,6 @@ use uuid::Uuid;
 
 use super::customers::Customers;
 
-/// The currencies without hundredths that salons are likely to have (ISO 4217).
-const WITHOUT_HUNDREDTHS: [&str; 4] = ["JPY", "KRW", "CLP", "ISK"];
-
 /// Bookings of a range.
 #[derive(Debug, ToSchema)]
 #[schema(as = FapiBookings)]
@@ -139,10 +136,10 @@ impl Rows {
         let texts = (title.as_bytes(), description.as_bytes());
         self.push_fields(customer_id.as_bytes(), texts, booking.starts_at);
         let currency = booking.items.first().map(|item| item.price.currency);
-        let currency = currency.as_ref().map_or("XXX", |currency| currency.as_str());
         let amount: i64 = booking.items.iter().map(|item| item.price.amount).sum();
-        let major =
-            if WITHOUT_HUNDREDTHS.contains(&currency) { amount as f64 } else { amount as f64 / 100.0 };
+        let decimals = currency.map_or(2, |currency| currency.decimals());
+        let major = amount as f64 / 10_f64.powi(decimals.into());
+        let currency = currency.as_ref().map_or("XXX", |currency| currency.as_str());
         push_rest(&mut self.out, shown(booking.status_at(at)), major, currency);
         push_times(&mut self.out, booking.created_at, found.updated_at);
         self.push_customer_of(view, tenant, booking.customer);
