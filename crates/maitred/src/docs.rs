@@ -290,6 +290,7 @@ error_pages! {
     "webhook-inactive"
     "webhook-not-found"
     "wrong-password"
+    "zone-not-for-sale"
     "zone-without-price"
 }
 

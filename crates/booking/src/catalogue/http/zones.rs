@@ -68,7 +68,7 @@ pub struct ZoneSaleInput {
     responses(
         (status = 201, description = "The sale is announced", body = SaleWithStock),
         (status = 404, description = "There is no such event, plan or zone"),
-        (status = 409, description = "Other sales have taken what the zone holds"),
+        (status = 409, description = "Other sales have taken what the zone holds; or the provider sells it no more"),
         (status = 422, description = "The zone has no price that can be paid"),
     )
 )]
@@ -85,6 +85,7 @@ pub async fn sell(
     let plan = plan.ok_or_else(|| Problem::not_found("plan"))?;
     let zone = plan.zones.iter().find(|zone| zone.id == value.zone_id);
     let zone = zone.ok_or_else(|| Problem::not_found("zone"))?;
+    for_sale(&event, plan, zone)?;
     let price = price(&event, zone)?;
     let product = product_id(&event, plan, zone);
     stock(&app, &scope, (product, price), &event, zone).await?;
@@ -104,6 +105,18 @@ pub async fn sell(
         app.submit(scope.who(), key, COMMAND_BYTES, Command::CreateSale(sale)).await?;
     let outcome = flash_sales::http::own(outcome);
     Ok(sales::answer(&app, scope.tenant, Accepted { outcome, position, replayed }))
+}
+
+/// What the provider does not state any more, or has sold out, nobody else can sell.
+fn for_sale(event: &Event, plan: &Plan, zone: &Zone) -> Result<(), Rejection> {
+    let detail = if event.gone.is_some() || plan.vanished || zone.vanished {
+        "The provider's feed does not have the zone any more."
+    } else if plan.sold_out {
+        "The provider says that the plan is sold out."
+    } else {
+        return Ok(());
+    };
+    Err(Rejection::conflict("zone-not-for-sale", detail))
 }
 
 fn price(event: &Event, zone: &Zone) -> Result<Money, Rejection> {
@@ -202,6 +215,24 @@ mod tests {
             first_seen_at: at,
             gone: None,
             digest: [0; 32],
+        }
+    }
+
+    #[test]
+    fn what_its_provider_sells_no_more_is_not_for_sale() {
+        let sold = event(Some(100));
+        let told = |event: &Event, change: &dyn Fn(&mut Plan)| {
+            let mut plan = event.plans[0].clone();
+            change(&mut plan);
+            for_sale(event, &plan, &plan.zones[0]).err().map(|refused| refused.code)
+        };
+        assert_eq!(told(&sold, &|_| {}), None);
+        for change in [
+            (|plan| plan.vanished = true) as fn(&mut Plan),
+            |plan| plan.zones[0].vanished = true,
+            |plan| plan.sold_out = true,
+        ] {
+            assert_eq!(told(&sold, &change).as_deref(), Some("zone-not-for-sale"));
         }
     }
 
