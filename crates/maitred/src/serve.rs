@@ -118,6 +118,7 @@ pub async fn serve_within(
     late.send_replace(true);
     // They were refused, or have not asked: there is nothing to wait for but the last bytes of that.
     let _ = timeout(bounds.patience.stopping.min(bounds.drain_timeout), late.closed()).await;
+    // Who refuses nobody at its end has a successor, which they come to.
     if !in_time && !bounds.refusing.is_zero() {
         tracing::warn!("requests were still open when the server stopped");
     }
